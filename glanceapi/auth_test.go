@@ -1,0 +1,164 @@
+package glanceapi
+
+import (
+	"errors"
+	"io/fs"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// setAccount describes the user demo in the environment and hides what the
+// machine has there.
+func setAccount(t *testing.T, k *fakeKeystone, more ...string) {
+	t.Helper()
+	for _, v := range []string{"OS_CLOUD", "OS_CACERT", "OS_TOKEN", "OS_AUTH_TOKEN", "OS_AUTH_TYPE", "OS_USER_ID", "OS_USERID", "OS_PROJECT_ID", "OS_TENANT_ID",
+		"OS_TENANT_NAME", "OS_USER_DOMAIN_ID", "OS_USER_DOMAIN_NAME", "OS_PROJECT_DOMAIN_ID", "OS_PROJECT_DOMAIN_NAME", "OS_DOMAIN_ID", "OS_DOMAIN_NAME",
+		"OS_DEFAULT_DOMAIN", "OS_DEFAULT_DOMAIN_ID", "OS_REGION_NAME", "OS_INTERFACE", "OS_ENDPOINT_TYPE",
+		"OS_APPLICATION_CREDENTIAL_ID", "OS_APPLICATION_CREDENTIAL_NAME", "OS_APPLICATION_CREDENTIAL_SECRET"} {
+		t.Setenv(v, "")
+	}
+	t.Setenv("OS_AUTH_URL", k.url+"/v3")
+	t.Setenv("OS_USERNAME", "demo")
+	t.Setenv("OS_PASSWORD", "hush")
+	t.Setenv("OS_PROJECT_NAME", "demo")
+	for i := 0; i < len(more); i += 2 {
+		t.Setenv(more[i], more[i+1])
+	}
+}
+
+func TestLogin(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		env  []string
+		err  string // in the error; "" for success
+	}{
+		{"password", nil, ""},
+		{"password, no version", []string{"OS_AUTH_URL", "BASE"}, ""},
+		{"password, user id", []string{"OS_USER_ID", "u1", "OS_USERNAME", ""}, ""},
+		{"password, project id", []string{"OS_PROJECT_ID", "p1"}, ""},
+		{"password, domains", []string{"OS_USER_DOMAIN_NAME", "Default", "OS_PROJECT_DOMAIN_ID", "default"}, ""},
+		{"application credential", []string{"OS_APPLICATION_CREDENTIAL_ID", "ac", "OS_APPLICATION_CREDENTIAL_SECRET", "hush"}, ""},
+		{"application credential by name", []string{"OS_APPLICATION_CREDENTIAL_NAME", "ac", "OS_APPLICATION_CREDENTIAL_SECRET", "hush", "OS_AUTH_TYPE", "v3applicationcredential"}, ""},
+		{"token", []string{"OS_TOKEN", "given", "OS_PASSWORD", "", "OS_PROJECT_NAME", ""}, ""},
+		{"token, scoped anew", []string{"OS_TOKEN", "given", "OS_AUTH_TYPE", "v3token"}, ""},
+		{"interface", []string{"OS_INTERFACE", "internalURL", "OS_REGION_NAME", "two"}, ""},
+
+		{"wrong password", []string{"OS_PASSWORD", "wrong-hush"}, "401 Unauthorized: wrong user name, password or project"},
+		{"wrong secret", []string{"OS_APPLICATION_CREDENTIAL_ID", "ac", "OS_APPLICATION_CREDENTIAL_SECRET", "wrong-hush"}, "wrong or expired application credential"},
+		{"wrong token", []string{"OS_TOKEN", "wrong-hush", "OS_PASSWORD", "", "OS_PROJECT_NAME", ""}, "the token is wrong, revoked or has expired"},
+		{"wrong token, scoped", []string{"OS_TOKEN", "wrong-hush", "OS_PASSWORD", ""}, "the token is wrong, revoked or has expired"},
+		{"no project", []string{"OS_PROJECT_NAME", ""}, "no project"},
+		{"no password", []string{"OS_PASSWORD", ""}, "a password"},
+		{"unknown region", []string{"OS_REGION_NAME", "three"}, "no public image endpoint in region three"},
+		{"unknown auth type", []string{"OS_AUTH_TYPE", "v3kerberos"}, "v3kerberos"},
+		{"no keystone", []string{"OS_AUTH_URL", "BASE/nothing"}, "404 Not Found"},
+		{"password in the URL", []string{"OS_AUTH_URL", "http://demo:hush@127.0.0.1:1"}, "the auth URL"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			k := newFakeKeystone(t)
+			for i := range c.env {
+				c.env[i] = strings.Replace(c.env[i], "BASE", k.url, 1)
+			}
+			setAccount(t, k, c.env...)
+			client, err := New(t.Context(), Config{})
+			if c.err != "" {
+				if err == nil || !strings.Contains(err.Error(), c.err) || strings.Contains(err.Error(), "hush") || strings.Contains(err.Error(), "\n") || Temporary(err) {
+					t.Errorf("%v, want %q", err, c.err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer client.Close()
+			if _, err := client.Image(t.Context(), id1); err != nil || client.Endpoint() != k.image {
+				t.Errorf("%s, %v", client.Endpoint(), err)
+			}
+		})
+	}
+}
+
+// What is not Keystone is not asked again and again.
+func TestLoginNonsense(t *testing.T) {
+	setAccount(t, newFakeKeystone(t), "OS_AUTH_URL", serve(t, answer(201, "<html>")).URL)
+	if _, err := New(t.Context(), Config{}); err == nil || Temporary(err) || !strings.HasPrefix(err.Error(), "keystone http") {
+		t.Errorf("%v", err)
+	}
+}
+
+// However many callers have the same token refused, it is renewed once.
+func TestRenewOnce(t *testing.T) {
+	k := newFakeKeystone(t)
+	setAccount(t, k)
+	c := newClientOf(t, Config{})
+	k.revokeAll()
+	k.set(func() { k.slow = 50 * time.Millisecond })
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			if _, err := c.Image(t.Context(), id1); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if s := c.Stats(); s.Reauthentications != 1 || s.Retries != 0 {
+		t.Errorf("%+v", s)
+	}
+	k.revokeAll()
+	d, err := c.OpenData(t.Context(), id1, 0, 10, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Body.Close()
+	if s := c.Stats(); s.Reauthentications != 2 {
+		t.Errorf("after another revocation: %+v", s)
+	}
+}
+
+func TestRenewFails(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		happens   func(k *fakeKeystone)
+		temporary bool
+	}{
+		{"password changed", func(k *fakeKeystone) { k.password = "another" }, false},
+		{"keystone down", func(k *fakeKeystone) { k.status = http.StatusServiceUnavailable }, true},
+		{"keystone gone", func(k *fakeKeystone) { k.stop() }, true},
+		{"keystone without a clue", func(k *fakeKeystone) { k.status = http.StatusNotFound }, false},
+		{"the service refuses all tokens", func(k *fakeKeystone) { k.deaf = true }, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			k := newFakeKeystone(t)
+			setAccount(t, k)
+			client := newClientOf(t, Config{})
+			k.revokeAll()
+			k.set(func() { c.happens(k) })
+			_, err := client.OpenData(t.Context(), id1, 0, 10, 10)
+			if err == nil || Temporary(err) != c.temporary || errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("temporary %v: %v", Temporary(err), err)
+			}
+			if got, want := errors.Is(err, fs.ErrPermission), c.name == "password changed"; got != want {
+				t.Errorf("a refusal: %v, want %v: %v", got, want, err)
+			}
+			if strings.Contains(err.Error(), "hush") || strings.Contains(err.Error(), "token-") {
+				t.Errorf("a secret shows: %v", err)
+			}
+		})
+	}
+}
+
+// A token from outside cannot be renewed: a 401 is final.
+func TestFixedTokenRefused(t *testing.T) {
+	c := newTestClient(t, answer(401, `{"message":"who are you"}`))
+	_, err := c.Image(t.Context(), id1)
+	if !errors.Is(err, fs.ErrPermission) || Temporary(err) || strings.Contains(err.Error(), "secret-token") {
+		t.Errorf("%v", err)
+	}
+	if s := c.Stats(); s.MetadataRequests != 3 || s.Reauthentications != 0 {
+		t.Errorf("%+v", s)
+	}
+}

@@ -1,0 +1,52 @@
+package glanceapi
+
+import "time"
+
+// An Image is one image's record, the same for every version of the API.
+// The zero value of a string field stands for the API's null.
+type Image struct {
+	ID              string
+	Name            string
+	Status          string // queued, saving, uploading, importing, active, deactivated, killed, deleted, pending_delete
+	Visibility      string // public, private, shared, community
+	Protected       bool
+	Hidden          bool
+	Owner           string // project id
+	Size            int64  // bytes; UnknownSize while the image has no data
+	VirtualSize     int64  // bytes the guest sees; UnknownSize where the service does not say
+	DiskFormat      string
+	ContainerFormat string
+	Checksum        string // md5 of the data, lower-case hex
+	HashAlgo        string // of HashValue, as Python's hashlib names it: sha512, sha256, ...
+	HashValue       string // lower-case hex
+	MinDisk         int64  // GiB
+	MinRAM          int64  // MiB
+	Tags            []string
+	CreatedAt       time.Time
+	UpdatedAt       time.Time
+	Properties      map[string]string // every further property, by its own key
+}
+
+// UnknownSize is the Size of an image whose size the service does not know.
+const UnknownSize = -1
+
+// A Member is one project an image is shared with.
+type Member struct {
+	ID       string // of the project
+	Status   string // v2: pending, accepted, rejected; "" on v1
+	CanShare *bool  // v1: the member may share on; nil on v2
+}
+
+// A Query selects and sorts images. The zero Query selects what the service
+// lists by default, newest first.
+type Query struct {
+	Name         string    // exactly this name; "" for any
+	UpdatedSince time.Time // changed at or after it, whole seconds; zero for any
+	Sort         string    // "updated_at" for the last changed first; "" for the last created first
+}
+
+// A Page is one answer of a listing.
+type Page struct {
+	Images []Image
+	Date   time.Time // the service's clock when it answered; zero where it did not say
+}

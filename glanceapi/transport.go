@@ -1,0 +1,71 @@
+package glanceapi
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"time"
+)
+
+const (
+	// idlePerHost keeps a connection for each stream and lookup that may run
+	// at once; net/http's own 2 would open a new one for most requests.
+	idlePerHost = 64
+
+	dialTimeout = 10 * time.Second
+	// maxHeader is far more than any answer has and far less than net/http's
+	// own limit.
+	maxHeader = 1 << 20
+)
+
+// newHTTPClient makes the client every request goes through. It has no
+// Timeout, which would cut long streams; requests are bounded by contexts.
+// HTTP/2 is left out: streams of many gigabytes would share one connection and
+// its flow control, and no image service speaks it itself.
+func newHTTPClient(c *tls.Config) *http.Client {
+	t := &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
+		TLSClientConfig:        c,
+		TLSHandshakeTimeout:    dialTimeout,
+		MaxIdleConnsPerHost:    idlePerHost,
+		IdleConnTimeout:        90 * time.Second,
+		MaxResponseHeaderBytes: maxHeader,
+		DisableCompression:     true, // a compressed stream has no offsets
+	}
+	return &http.Client{Transport: t, CheckRedirect: sameHost}
+}
+
+// sameHost follows redirects only to where the first request went: every
+// request carries a token, and a password on its way to Keystone.
+func sameHost(next *http.Request, via []*http.Request) error {
+	first := via[0].URL
+	if len(via) > 5 || next.URL.Scheme != first.Scheme || next.URL.Host != first.Host {
+		return http.ErrUseLastResponse
+	}
+	return nil
+}
+
+// trust makes a TLS configuration that trusts the roots of the system and
+// those of file, if there is one.
+func trust(file string) (*tls.Config, error) {
+	if file == "" {
+		return &tls.Config{}, nil
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("reading trusted certificates: %w", err)
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool() // a system without roots of its own
+	}
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("reading trusted certificates: %s: %w", file, errors.New("no certificate in it"))
+	}
+	return &tls.Config{RootCAs: pool}, nil
+}
