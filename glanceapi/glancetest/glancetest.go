@@ -1,0 +1,135 @@
+// Package glancetest is to an image service what net/http/httptest is to HTTP:
+// a server on the loopback interface for the length of a test, which counts
+// what it is asked and misbehaves when it is told to.
+//
+// It is package server underneath, so what it answers is what a real Glance
+// answers; nothing is canned. It is not for production.
+package glancetest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"glancefs/glanceapi/server"
+)
+
+// A Server is a running image server. Its methods may be called by several
+// goroutines at once, also while requests run.
+type Server struct {
+	URL    string         // the image endpoint, without a version and a slash at the end
+	Images *server.Server // what answers; to add records, look at them and require tokens
+
+	mu       sync.Mutex
+	requests []*Request
+	running  int           // requests being answered
+	faults   []*Fault      // ours; Times counts down, negative when it is used up
+	released chan struct{} // closed when faults are replaced
+}
+
+// New starts a server without images over a temporary directory. It ends with
+// the test.
+func New(tb testing.TB) *Server {
+	tb.Helper()
+	images, err := server.New(tb.TempDir())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	s := &Server{Images: images, released: make(chan struct{})}
+	images.Ranges = func(r *http.Request) server.RangeMode {
+		return r.Context().Value(faultKey{}).(Fault).Ranges
+	}
+	h := httptest.NewServer(http.HandlerFunc(s.serve))
+	s.URL = h.URL
+	tb.Cleanup(func() {
+		s.SetFaults()
+		h.CloseClientConnections()
+		h.Close()
+	})
+	return s
+}
+
+// faultKey is the key of a request's Fault in its context.
+type faultKey struct{}
+
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	f, released := s.suffer(r)
+	a := &answer{ResponseWriter: w, s: s, r: r, fault: f, released: released, request: s.begin(r)}
+	defer s.end()
+	a.sleep(f.Latency)
+	switch {
+	case f.Break == Drop:
+		panic(http.ErrAbortHandler)
+	case f.Break == Hang:
+		a.hang()
+	}
+	if f.Status != 0 {
+		a.Header().Set("Content-Type", "text/html; charset=UTF-8")
+		http.Error(a, http.StatusText(f.Status), f.Status)
+		return
+	}
+	s.Images.ServeHTTP(a, r.WithContext(context.WithValue(r.Context(), faultKey{}, f)))
+}
+
+// Add adds an active image, raw and bare, and returns its id. Each opt may
+// change the record before it is kept.
+func (s *Server) Add(tb testing.TB, name string, data []byte, opts ...func(*server.Record)) string {
+	tb.Helper()
+	rec := server.Record{Name: &name, DiskFormat: "raw", ContainerFormat: "bare"}
+	for _, opt := range opts {
+		opt(&rec)
+	}
+	added, err := s.Images.Add(rec, bytes.NewReader(data))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return added.ID
+}
+
+// AddQueued adds an image that waits for its data and returns its id.
+func (s *Server) AddQueued(tb testing.TB, name string, opts ...func(*server.Record)) string {
+	tb.Helper()
+	rec := server.Record{Name: &name, DiskFormat: "raw", ContainerFormat: "bare"}
+	for _, opt := range opts {
+		opt(&rec)
+	}
+	added, err := s.Images.Add(rec, nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return added.ID
+}
+
+// AddN adds n active images, named image-00000 and so on, whose data is their
+// name, and returns their ids. The first is the oldest.
+func (s *Server) AddN(tb testing.TB, n int, opts ...func(*server.Record)) []string {
+	tb.Helper()
+	ids := make([]string, n)
+	for i := range ids {
+		name := fmt.Sprintf("image-%05d", i)
+		ids[i] = s.Add(tb, name, []byte(name), opts...)
+	}
+	return ids
+}
+
+// Settle waits until no request is being answered, so that what the counters
+// say of clients that went away is exact. It fails the test after ten seconds.
+func (s *Server) Settle(tb testing.TB) {
+	tb.Helper()
+	for deadline := time.Now().Add(10 * time.Second); s.busy(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			tb.Fatal("the image server still answers requests")
+		}
+	}
+}
+
+func (s *Server) busy() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.running > 0
+}
