@@ -1,0 +1,102 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"os"
+)
+
+// Complete returns the file of a blob that is whole and Verified, and keeps it
+// so until Release: nothing of it is evicted. ok is false for any other blob.
+// A file somebody has written to since it was verified is checked again first.
+func (b *Blob) Complete() (data *os.File, ok bool) {
+	s := b.store
+	if b.grab() != nil {
+		return nil, false
+	}
+	s.mu.Lock()
+	b.pins++ // with busy, until Release
+	whole := b.state == Verified && b.cached == b.size
+	data, index := b.data, b.index
+	s.mu.Unlock()
+	if !whole {
+		b.Release()
+		return nil, false
+	}
+	if st, err := stampOf(data, b.key); err == nil && stamped(index, st) {
+		return data, true
+	}
+	b.Release()
+	s.mu.Lock()
+	b.doubt()
+	s.mu.Unlock()
+	b.consider()
+	return nil, false
+}
+
+// Release undoes one Complete.
+func (b *Blob) Release() {
+	b.store.mu.Lock()
+	defer b.store.mu.Unlock()
+	b.pins--
+	b.busy--
+}
+
+// Verify fetches what is missing of the blob and returns when all of it is
+// known to match its digest, or why that will not be.
+func (b *Blob) Verify(ctx context.Context) error {
+	s := b.store
+	if newHash(b.digest.Algo) == nil {
+		return ErrNoDigest
+	}
+	if err := b.grab(); err != nil {
+		return err
+	}
+	defer b.letGo()
+	for {
+		s.mu.Lock()
+		state, verdict := b.state, b.verdict
+		var err error
+		if state == Unverified {
+			err = b.awaitAll(ctx)
+		}
+		s.mu.Unlock()
+		switch {
+		case err != nil:
+			return err
+		case state == Verified || b.size == 0:
+			return nil
+		case state == Mismatched:
+			return ErrMismatch
+		}
+		b.consider()
+		select {
+		case <-verdict:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+var errLarger = errors.New("image is larger than the cache, and cannot be verified as a whole")
+
+// awaitAll returns when every block of b is here. Called with mu held; gives
+// it up while waiting.
+func (b *Blob) awaitAll(ctx context.Context) error {
+	if b.size > b.store.room.size {
+		return errLarger
+	}
+	for off := int64(0); off < b.size; {
+		if b.has(off) {
+			off += BlockSize
+			continue
+		}
+		w := b.join(off, b.size)
+		err := w.wait(ctx)
+		w.run.leave(w)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

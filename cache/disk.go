@@ -1,0 +1,273 @@
+package cache
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// The names of a blob's two files are the hash of its key, because keys hold
+// any byte, and these.
+const (
+	dataSuffix  = ".data"
+	indexSuffix = ".index"
+)
+
+// path is where the files of key lie, but for the suffix.
+func (s *Store) path(key Key) string {
+	sum := sha256.Sum256([]byte(key))
+	return filepath.Join(s.dir, hex.EncodeToString(sum[:]))
+}
+
+// grab makes sure that b has its files, until letGo.
+func (b *Blob) grab() error {
+	s := b.store
+	s.mu.Lock()
+	if b.data != nil {
+		b.busy++
+		s.files.Get(b)
+		s.mu.Unlock()
+		return nil
+	}
+	s.mu.Unlock()
+	return b.open()
+}
+
+// letGo undoes grab.
+func (b *Blob) letGo() {
+	b.store.mu.Lock()
+	defer b.store.mu.Unlock()
+	b.busy--
+}
+
+// open is grab for a blob without files. The first time it reads the index.
+func (b *Blob) open() error {
+	b.opening.Lock()
+	defer b.opening.Unlock()
+	s := b.store
+	s.mu.Lock()
+	there, loaded := b.data != nil, b.loaded
+	if there {
+		b.busy++
+	}
+	closed := s.ctx.Err() != nil
+	s.mu.Unlock()
+	if there {
+		return nil
+	}
+	if closed {
+		return ErrClosed
+	}
+	path := s.path(b.key)
+	s.claim(filepath.Base(path))
+	data, err := os.OpenFile(path+dataSuffix, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("cache file: %w", err)
+	}
+	index, err := os.OpenFile(path+indexSuffix, os.O_CREATE|os.O_RDWR, 0o600)
+	if err == nil && !loaded {
+		err = b.load(data, index)
+	}
+	if err != nil {
+		data.Close()
+		index.Close()
+		return fmt.Errorf("cache file: %w", err)
+	}
+	s.mu.Lock()
+	b.data, b.index, b.loaded = data, index, true
+	b.busy++
+	s.files.Add(b, struct{}{})
+	s.spareFiles()
+	s.mu.Unlock()
+	if !loaded {
+		b.consider()
+	}
+	return nil
+}
+
+// spareFiles closes the files of the blobs that have not been read for
+// longest, down to the store's limit of open ones. Called with mu held.
+func (s *Store) spareFiles() {
+	for tries := s.files.Len(); tries > 0 && s.files.Len() > s.maxOpen; tries-- {
+		b, _, _ := s.files.GetOldest()
+		if b.busy > 0 {
+			s.files.Get(b)
+			continue
+		}
+		b.closeFiles()
+	}
+}
+
+// maxOpen is how many blobs may have their files open when nobody reads them:
+// enough for any number of VMs, and never more than a quarter of what the
+// process may open, with two files a blob.
+func maxOpen() int {
+	most := 256
+	var l unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err == nil && l.Cur/8 < uint64(most) {
+		most = int(l.Cur / 8)
+	}
+	return max(1, most)
+}
+
+// load takes in what the files of b hold. Files that are not of this blob, or
+// of which that cannot be told, are begun anew.
+func (b *Blob) load(data, index *os.File) error {
+	h, err := readHeader(index)
+	if err != nil || h != b.header {
+		return begin(b.header, data, index)
+	}
+	info, err := data.Stat()
+	if err != nil {
+		return err
+	}
+	s := b.store
+	err = readRecords(index, h, func(blocks []found) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, f := range blocks {
+			if f.block*BlockSize < info.Size() {
+				b.arrive(f.block*BlockSize, f.sum)
+			}
+		}
+	})
+	if err != nil {
+		return err
+	}
+	st, err := stampOf(data, b.key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err == nil && b.cached == b.size && stamped(index, st) {
+		b.decide(Verified)
+	}
+	return nil
+}
+
+// begin empties the files of a blob and writes its header.
+func begin(h header, data, index *os.File) error {
+	head, err := h.encode()
+	if err != nil {
+		return err
+	}
+	for _, f := range []*os.File{data, index} {
+		if err := f.Truncate(0); err != nil {
+			return err
+		}
+	}
+	_, err = index.WriteAt(head, 0)
+	return err
+}
+
+// closeFiles gives the descriptors back. The index gets the time, by which a
+// later store tells what was used last. Called with mu held.
+func (b *Blob) closeFiles() {
+	if b.data != nil {
+		now := unix.NsecToTimeval(time.Now().UnixNano())
+		_ = unix.Futimes(int(b.index.Fd()), []unix.Timeval{now, now}) // a worse guess, no more
+		b.data.Close()
+		b.index.Close()
+		b.data, b.index = nil, nil
+		b.store.files.Remove(b)
+	}
+}
+
+// drop counts one user of b less. A blob nobody uses keeps its blocks, but not
+// its descriptors; one without any block leaves nothing behind. Called with mu
+// held.
+func (b *Blob) drop() {
+	if b.users--; b.users > 0 {
+		return
+	}
+	b.closeFiles()
+	if b.cached == 0 {
+		b.store.forget(b)
+	}
+}
+
+// forget removes a blob that has neither users nor blocks. Called with mu held.
+func (s *Store) forget(b *Blob) {
+	delete(s.blobs, b.key)
+	s.remove(s.path(b.key))
+}
+
+// remove removes the files of a blob.
+func (s *Store) remove(path string) {
+	for _, suffix := range []string{indexSuffix, dataSuffix} {
+		if err := os.Remove(path + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			s.log.Warn("cache file not removed", "err", err)
+		}
+	}
+}
+
+// A leftover is a blob of an earlier store that nobody has opened yet.
+type leftover struct {
+	name  string
+	used  int64     // bytes on disk
+	end   int64     // length of the data file
+	last  time.Time // when it was last used, or its index changed
+	taken bool      // it is being cut short
+}
+
+// leftovers are sorted by age, the oldest first.
+type leftovers []*leftover
+
+// findLeftovers reads the directory. halves are files without their other half.
+func findLeftovers(dir string) (all leftovers, halves []string, err error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, e := range entries {
+		name, isIndex := strings.CutSuffix(e.Name(), indexSuffix)
+		path := filepath.Join(dir, strings.TrimSuffix(name, dataSuffix))
+		index, err1 := os.Lstat(path + indexSuffix)
+		data, err2 := os.Lstat(path + dataSuffix)
+		switch {
+		case err1 != nil || err2 != nil:
+			halves = append(halves, filepath.Join(dir, e.Name()))
+		case isIndex:
+			used := data.Sys().(*syscall.Stat_t).Blocks * 512
+			all = append(all, &leftover{name: name, used: used, end: data.Size(), last: index.ModTime()})
+		}
+	}
+	slices.SortFunc(all, func(a, b *leftover) int { return a.last.Compare(b.last) })
+	return all, halves, nil
+}
+
+// claim takes a leftover, if there is one of that name, out of the list, for
+// whoever is about to load it.
+func (s *Store) claim(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for {
+		i := slices.IndexFunc(s.left, func(l *leftover) bool { return l.name == name })
+		if i < 0 {
+			return
+		}
+		if l := s.left[i]; !l.taken {
+			s.left = slices.Delete(s.left, i, i+1)
+			s.room.used -= l.used
+			return
+		}
+		s.freed.Wait()
+	}
+}
+
+// punch frees the bytes [off, off+n) of a data file.
+func punch(data *os.File, off, n int64) error {
+	err := unix.Fallocate(int(data.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, n)
+	if err != nil {
+		return fmt.Errorf("punch hole: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,207 @@
+package cache
+
+import (
+	"math/bits"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// The cache leaves this much of its file system free, whichever is less:
+	// other programs fail when there is none.
+	floorShare = 20 // one twentieth
+	floorBytes = 1 << 30
+	// roomEvery is how often the free space is looked at.
+	roomEvery = time.Second
+	// leftoverCut is how much of a leftover is evicted at a time, in bytes.
+	leftoverCut = 64 * ExtentSize
+)
+
+// room is what a store may use and uses. It is guarded by Store.mu.
+type room struct {
+	dir   string
+	size  int64 // the budget
+	used  int64 // bytes of present blocks and leftovers
+	limit int64 // the budget, or less where the disk is full; see over
+	asked time.Time
+}
+
+// full makes the next look at the free space come at once.
+func (r *room) full() { r.asked = time.Time{} }
+
+// over reports whether the store has to evict.
+func (r *room) over() bool {
+	if now := time.Now(); now.Sub(r.asked) > roomEvery {
+		r.asked, r.limit = now, r.size
+		var st unix.Statfs_t
+		if err := unix.Statfs(r.dir, &st); err == nil {
+			total, free := int64(st.Blocks)*st.Frsize, int64(st.Bavail)*st.Frsize
+			r.limit = min(r.size, max(0, r.used+free-min(total/floorShare, floorBytes)))
+		}
+	}
+	return r.used > r.limit
+}
+
+// evict brings the store back under its budget: first blobs that are gone from
+// their source, then what an earlier store left and nobody has asked for, then
+// the least recently used extents, as far as pins allow. Called with mu held;
+// gives it up while punching.
+func (s *Store) evict() {
+	for s.room.over() && (s.evictDoomed() || s.evictLeftover()) {
+	}
+	for tries := s.lru.Len(); tries > 0 && s.room.over(); tries-- {
+		e, _, ok := s.lru.GetOldest()
+		if !ok {
+			return
+		}
+		if e.pins > 0 || e.blob.pins > 0 {
+			s.lru.Get(e) // make it the newest, and look at the next
+			continue
+		}
+		s.clear(e)
+	}
+}
+
+// evictDoomed drops one doomed blob that nobody uses. Called with mu held.
+func (s *Store) evictDoomed() bool {
+	for _, b := range s.blobs {
+		if b.doomed && b.users == 0 {
+			for _, e := range b.extents {
+				s.lru.Remove(e)
+			}
+			s.room.used -= b.cached
+			s.stats.Evicted += b.cached
+			s.forget(b)
+			return true
+		}
+	}
+	return false
+}
+
+// evictLeftover cuts the end off the oldest leftover. Called with mu held;
+// gives it up while punching.
+func (s *Store) evictLeftover() bool {
+	i := slices.IndexFunc(s.left, func(l *leftover) bool { return !l.taken })
+	if i < 0 {
+		return false
+	}
+	l := s.left[i]
+	l.taken = true
+	s.mu.Unlock()
+	used, end, err := cutLeftover(filepath.Join(s.dir, l.name), l.end)
+	if err != nil {
+		s.log.Warn("cache file not cut short; removed", "err", err)
+		used, end = 0, 0
+	}
+	if end == 0 {
+		s.remove(filepath.Join(s.dir, l.name))
+	}
+	s.mu.Lock()
+	s.room.used -= l.used - used
+	s.stats.Evicted += l.used - used
+	l.used, l.end, l.taken = used, end, false
+	if end == 0 {
+		s.left = slices.DeleteFunc(s.left, func(o *leftover) bool { return o == l })
+	}
+	s.freed.Broadcast()
+	return true
+}
+
+// cutLeftover erases the records of the last extents of a blob of end bytes,
+// then the extents. It returns what is left.
+func cutLeftover(path string, end int64) (used, rest int64, err error) {
+	data, err := os.OpenFile(path+dataSuffix, os.O_RDWR, 0)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer data.Close()
+	index, err := os.OpenFile(path+indexSuffix, os.O_RDWR, 0)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer index.Close()
+	rest = max(0, (end-1)/leftoverCut*leftoverCut)
+	if err := eraseRecords(index, rest/BlockSize, leftoverCut/BlockSize); err != nil {
+		return 0, 0, err
+	}
+	if err := data.Truncate(rest); err != nil {
+		return 0, 0, err
+	}
+	info, err := data.Stat()
+	if err != nil {
+		return 0, 0, err
+	}
+	return info.Sys().(*syscall.Stat_t).Blocks * 512, rest, nil
+}
+
+// clear takes the blocks of an extent without pins from the disk. Called with
+// mu held; gives it up while punching.
+func (s *Store) clear(e *extent) {
+	b := e.blob
+	n := e.forget()
+	s.stats.Evicted += n
+	if b.cached == 0 && b.users == 0 {
+		s.forget(b)
+		return
+	}
+	e.punching = true
+	b.users++
+	s.mu.Unlock()
+	err := b.grab()
+	if err == nil {
+		err = b.free(e.index)
+		b.letGo()
+	}
+	s.mu.Lock()
+	if err != nil {
+		s.log.Warn("cache extent not freed", "err", err)
+	}
+	e.punching = false
+	s.freed.Broadcast()
+	e.release()
+	b.drop()
+}
+
+// free erases the records of an extent, then its bytes.
+func (b *Blob) free(extent int64) error {
+	data, index, err := b.onDisk()
+	if err != nil {
+		return err
+	}
+	if err := eraseRecords(index, extent*blocksPerExtent, blocksPerExtent); err != nil {
+		return err
+	}
+	return punch(data, extent*ExtentSize, ExtentSize)
+}
+
+// forget makes the blocks of e absent, and returns how many bytes they were.
+// Called with mu held.
+func (e *extent) forget() (n int64) {
+	b := e.blob
+	for p := e.present; p != 0; p &= p - 1 {
+		n += b.blockLen(e.index*ExtentSize + int64(bits.TrailingZeros64(p))*BlockSize)
+	}
+	e.present, e.memory = 0, nil
+	b.cached -= n
+	b.store.room.used -= n
+	b.store.lru.Remove(e)
+	return n
+}
+
+// Doom marks the blob of key as gone from its source: it is the first to be
+// evicted once nobody uses it.
+func (s *Store) Doom(key Key) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if b := s.blobs[key]; b != nil {
+		b.doomed = true
+	} else if i := slices.IndexFunc(s.left, func(l *leftover) bool { return l.name == filepath.Base(s.path(key)) }); i > 0 {
+		l := s.left[i]
+		s.left = slices.Insert(slices.Delete(s.left, i, i+1), 0, l)
+	}
+}

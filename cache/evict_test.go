@@ -1,0 +1,125 @@
+package cache
+
+import (
+	"math/rand/v2"
+	"os"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// disk is how many bytes the blobs of s take on disk.
+func disk(t *testing.T, s *Store) (n int64) {
+	t.Helper()
+	entries, err := os.ReadDir(s.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil {
+			continue // removed meanwhile
+		}
+		n += info.Sys().(*syscall.Stat_t).Blocks * 512
+	}
+	return n
+}
+
+func TestBudget(t *testing.T) {
+	for _, whole := range []bool{false, true} {
+		src := newMemory(96<<20, whole)
+		s := open(t, minSize/4, time.Minute)
+		b := blob(t, s, src)
+		const readers = 4
+		var wg sync.WaitGroup
+		for i := range readers {
+			wg.Go(func() {
+				r := rand.New(rand.NewPCG(uint64(i), 3))
+				n := 150
+				if whole {
+					n = 5 // each costs the whole blob
+				}
+				for range n {
+					check(t, b, src, r.Int64N(b.Size()-1<<20), 1+r.Int64N(1<<20))
+					if got, most := disk(t, s), int64(minSize/4+3*readers*ExtentSize); got > most {
+						t.Errorf("%d bytes on disk, budget %d", got, s.room.size)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		if st := s.Stats(); st.Evicted == 0 || st.Used > s.room.size {
+			t.Errorf("evicted %d, used %d of %d", st.Evicted, st.Used, s.room.size)
+		}
+	}
+}
+
+// What was read last stays, what was read first goes.
+func TestLeastRecentlyUsedGoes(t *testing.T) {
+	src := newMemory(8*ExtentSize, false)
+	s := open(t, 4*BlockSize, time.Minute)
+	b := blob(t, s, src)
+	for i := range int64(4) {
+		check(t, b, src, i*ExtentSize, 1)
+	}
+	check(t, b, src, 0, 1) // 0 is the newest now, 1 the oldest
+	check(t, b, src, 5*ExtentSize, 1)
+	before := src.opened()
+	check(t, b, src, 0, 1)
+	if src.opened() != before {
+		t.Error("what was used last was evicted")
+	}
+	check(t, b, src, ExtentSize, 1)
+	if src.opened() != before+1 {
+		t.Error("what was used least recently was not evicted")
+	}
+}
+
+// A blob that is closed keeps its blocks; one with none left leaves no file.
+func TestClosedBlobs(t *testing.T) {
+	src := newMemory(ExtentSize, false)
+	s := open(t, ExtentSize, time.Minute)
+	for range 2 {
+		b, err := s.Blob("one", ExtentSize, Digest{}, src)
+		if err != nil {
+			t.Fatal(err)
+		}
+		check(t, b, src, 0, ExtentSize)
+		b.Close()
+	}
+	if src.most() != 1 {
+		t.Error("a closed blob's blocks were fetched again")
+	}
+	other := newMemory(ExtentSize+BlockSize, false)
+	b, err := s.Blob("two", ExtentSize+BlockSize, Digest{}, other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, b, other, 0, ExtentSize)
+	if _, err := os.Stat(s.path("one") + dataSuffix); !os.IsNotExist(err) {
+		t.Errorf("file of an evicted blob: %v", err)
+	}
+	b.Close()
+}
+
+func TestParseSize(t *testing.T) {
+	dir := t.TempDir()
+	for in, want := range map[string]int64{
+		"67108864": 64 << 20, "64M": 64 << 20, "64MiB": 64 << 20, "1.5G": 3 << 29, "2TiB": 2 << 40,
+		"1": -1, "63M": -1, "x": -1, "": -1, "5X": -1, "1e9G": -1, "-5G": -1, "99999999999T": -1,
+	} {
+		got, err := ParseSize(in, dir)
+		if (err != nil) != (want < 0) || err == nil && got != want {
+			t.Errorf("%q: %d, %v", in, got, err)
+		}
+	}
+	whole, err := ParseSize("100%", dir+"/not/made/yet")
+	if err != nil {
+		t.Fatal(err)
+	}
+	half, err := ParseSize("50%", dir)
+	if err != nil || half != whole/2 {
+		t.Errorf("half of %d is %d, %v", whole, half, err)
+	}
+}

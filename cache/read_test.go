@@ -1,0 +1,280 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+)
+
+func TestSizes(t *testing.T) {
+	for _, size := range []int64{1, BlockSize - 1, BlockSize, BlockSize + 1, ExtentSize + 1, 3*ExtentSize - 7} {
+		for _, whole := range []bool{false, true} {
+			t.Run(fmt.Sprint(size, whole), func(t *testing.T) {
+				src := newMemory(size, whole)
+				b := blob(t, open(t, 1<<30, time.Minute), src)
+				check(t, b, src, size-1, 5)
+				check(t, b, src, 0, size+1)
+				check(t, b, src, size/2, size)
+				if got := b.Cached(); got != size {
+					t.Errorf("cached %d of %d", got, size)
+				}
+				if n, err := b.ReadAt(context.Background(), make([]byte, 1), size); n != 0 || err != io.EOF {
+					t.Errorf("read at the end: %d, %v", n, err)
+				}
+			})
+		}
+	}
+}
+
+func TestEachByteOnce(t *testing.T) {
+	for _, whole := range []bool{false, true} {
+		t.Run(fmt.Sprint("whole=", whole), func(t *testing.T) {
+			src := newMemory(40<<20+123, whole)
+			b := blob(t, open(t, 1<<30, time.Minute), src)
+			var wg sync.WaitGroup
+			for i := range 8 {
+				wg.Go(func() {
+					if i%2 == 0 {
+						for off := int64(0); off < b.Size(); off += 1 << 20 {
+							check(t, b, src, off, 1<<20)
+						}
+						return
+					}
+					r := rand.New(rand.NewPCG(uint64(i), 1))
+					for range 200 {
+						check(t, b, src, r.Int64N(b.Size()), 1+r.Int64N(300<<10))
+					}
+				})
+			}
+			wg.Wait()
+			if most := src.most(); most != 1 {
+				t.Errorf("a block was fetched %d times", most)
+			}
+			if whole && src.opened() != 1 {
+				t.Errorf("%d streams of the whole", src.opened())
+			}
+		})
+	}
+}
+
+// A source that cannot seek: a reader at the start and one at the end share
+// one stream, and the first has its bytes while the stream still runs.
+func TestOppositeEnds(t *testing.T) {
+	src := newMemory(20<<20, true)
+	more := make(chan struct{}) // until it is closed, the stream stops after its first MiB
+	src.gate = func(_ context.Context, off int64) error {
+		if off >= 1<<20 {
+			<-more
+		}
+		return nil
+	}
+	b := blob(t, open(t, 1<<30, time.Minute), src)
+	var wg sync.WaitGroup
+	wg.Go(func() { check(t, b, src, 20<<20-10, 10) })
+	check(t, b, src, 1<<20-100, 100)
+	close(more)
+	wg.Wait()
+	if n := src.opened(); n != 1 {
+		t.Errorf("%d streams", n)
+	}
+}
+
+// The bytes of a block are given out before the block is whole.
+func TestWokenWithinBlock(t *testing.T) {
+	src := newMemory(BlockSize, false)
+	half := make(chan struct{})
+	src.gate = func(ctx context.Context, off int64) error {
+		if off == 0 {
+			return nil
+		}
+		select {
+		case <-half:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	src.data = src.data[:BlockSize]
+	b := blob(t, open(t, 1<<30, time.Minute), &memory{data: src.data, given: src.given, gate: src.gate, whole: false})
+	defer close(half)
+	small := &shortReads{Source: b.src, n: 1000}
+	b.store.mu.Lock()
+	b.src = small
+	b.store.mu.Unlock()
+	check(t, b, src, 10, 900)
+}
+
+// shortReads makes a source's bodies give n bytes at a time.
+type shortReads struct {
+	Source
+	n int
+}
+
+func (s *shortReads) Open(ctx context.Context, off, n int64) (Stream, error) {
+	st, err := s.Source.Open(ctx, off, n)
+	st.Body = &shortBody{st.Body, s.n}
+	return st, err
+}
+
+type shortBody struct {
+	io.ReadCloser
+	n int
+}
+
+func (b *shortBody) Read(p []byte) (int, error) { return b.ReadCloser.Read(p[:min(len(p), b.n)]) }
+
+func TestInterruptedReaderLeavesAlone(t *testing.T) {
+	src := newMemory(1<<20, false)
+	open1 := make(chan struct{})
+	src.gate = func(ctx context.Context, _ int64) error {
+		select {
+		case <-open1:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	b := blob(t, open(t, 1<<30, time.Minute), src)
+	ctx, cancel := context.WithCancel(context.Background())
+	left := make(chan error)
+	go func() {
+		_, err := b.ReadAt(ctx, make([]byte, 100), 0)
+		left <- err
+	}()
+	var wg sync.WaitGroup
+	wg.Go(func() { check(t, b, src, 50, 100) })
+	for { // until both wait
+		b.store.mu.Lock()
+		waiting := len(b.runs) == 1 && len(b.runs[0].waiters) == 2
+		b.store.mu.Unlock()
+		if waiting {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	cancel()
+	if err := <-left; !errors.Is(err, context.Canceled) {
+		t.Errorf("interrupted read: %v", err)
+	}
+	close(open1)
+	wg.Wait()
+	if n := src.opened(); n != 1 {
+		t.Errorf("%d streams", n)
+	}
+}
+
+func TestBrokenStreamsResume(t *testing.T) {
+	for _, whole := range []bool{false, true} {
+		t.Run(fmt.Sprint("whole=", whole), func(t *testing.T) {
+			src := newMemory(2<<20, whole)
+			src.cut = 300_000
+			src.fail = []error{errors.New("refused"), nil, errors.New("503")}
+			b := blob(t, open(t, 1<<30, time.Minute), src)
+			check(t, b, src, 0, 2<<20)
+			if st := b.store.Stats(); st.Broken != 3 {
+				t.Errorf("%d broken streams, want 3: two refused, one cut", st.Broken)
+			}
+		})
+	}
+}
+
+func TestSilentStreamResumes(t *testing.T) {
+	src := newMemory(2<<20, false)
+	var once sync.Once
+	src.gate = func(ctx context.Context, off int64) error {
+		var err error
+		if off >= 1<<20 {
+			once.Do(func() { <-ctx.Done(); err = ctx.Err() })
+		}
+		return err
+	}
+	b := blob(t, open(t, 1<<30, 2*time.Second), src)
+	check(t, b, src, 0, 2<<20)
+}
+
+func TestTimeout(t *testing.T) {
+	src := newMemory(1<<20, false)
+	cause := errors.New("no route to host")
+	for range 1000 {
+		src.fail = append(src.fail, cause)
+	}
+	b := blob(t, open(t, 1<<30, 500*time.Millisecond), src)
+	_, err := b.ReadAt(context.Background(), make([]byte, 10), 0)
+	if !errors.Is(err, ErrTimeout) || !errors.Is(err, cause) {
+		t.Errorf("got %v, want a timeout with its cause", err)
+	}
+}
+
+// A permanent error reaches everybody who waits, and is not remembered.
+func TestPermanentError(t *testing.T) {
+	src := newMemory(1<<20, false)
+	src.fail = []error{backoff.Permanent(fs.ErrNotExist)}
+	b := blob(t, open(t, 1<<30, time.Minute), src)
+	if _, err := b.ReadAt(context.Background(), make([]byte, 10), 0); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+	check(t, b, src, 0, 10)
+}
+
+func TestBusyDirectory(t *testing.T) {
+	c := Config{Dir: t.TempDir(), Size: minSize, Log: slog.New(slog.DiscardHandler)}
+	first, err := Open(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(c); !errors.Is(err, ErrBusy) {
+		t.Errorf("second store: %v", err)
+	}
+	first.Close()
+	second, err := Open(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second.Close()
+}
+
+func TestClosedStore(t *testing.T) {
+	src := newMemory(1<<20, false)
+	src.gate = func(ctx context.Context, _ int64) error { <-ctx.Done(); return ctx.Err() }
+	s := open(t, 1<<30, time.Minute)
+	b := blob(t, s, src)
+	done := make(chan error)
+	go func() {
+		_, err := b.ReadAt(context.Background(), make([]byte, 10), 0)
+		done <- err
+	}()
+	for src.opened() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	s.Close()
+	if err := <-done; !errors.Is(err, ErrClosed) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A run at the end of a blob says nothing about its last block, which is short
+// and so still looks like the block the run is within: once lost, it is missing.
+func TestShortLastBlockIsNoTip(t *testing.T) {
+	src := newMemory(BlockSize+100, false)
+	b := blob(t, open(t, 1<<30, time.Minute), src)
+	check(t, b, src, 0, b.Size())
+	b.store.mu.Lock()
+	defer b.store.mu.Unlock()
+	e := b.pin(BlockSize)
+	defer e.unpin()
+	e.lose(BlockSize)
+	b.runs = append(b.runs, &run{blob: b, pos: b.size})
+	if got := b.missing(BlockSize, b.size); got != BlockSize {
+		t.Errorf("missing from %d, want %d", got, BlockSize)
+	}
+	b.runs = nil
+}

@@ -1,0 +1,41 @@
+package cache
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"syscall"
+)
+
+// A stamp says that the whole blob was found to match its digest, and binds
+// that to the state the data file was in: it holds while this boot lasts and
+// the file keeps its ctime. Whoever writes to the file changes the ctime; a
+// loss of power, which can undo writes without a trace, changes the boot.
+type stamp [sha256.Size]byte
+
+// stampOf is the stamp that fits the data file as it is now.
+func stampOf(data *os.File, key Key) (stamp, error) {
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return stamp{}, err
+	}
+	info, err := data.Stat()
+	if err != nil {
+		return stamp{}, err
+	}
+	st := info.Sys().(*syscall.Stat_t)
+	return sha256.Sum256(fmt.Appendf(nil, "%s %s %d %d", key, boot, st.Ino, st.Ctim.Nano())), nil
+}
+
+// stamped reports whether the index bears the stamp s.
+func stamped(index *os.File, s stamp) bool {
+	var have stamp
+	_, err := index.ReadAt(have[:], stampOffset)
+	return err == nil && have == s
+}
+
+// writeStamp makes the index bear the stamp s.
+func writeStamp(index *os.File, s stamp) error {
+	_, err := index.WriteAt(s[:], stampOffset)
+	return err
+}

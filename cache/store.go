@@ -1,0 +1,211 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+	"golang.org/x/sync/semaphore"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// BlockSize is the unit of presence and the least that is fetched, in bytes.
+	BlockSize = 64 << 10
+	// ExtentSize is the unit of eviction in bytes: 64 blocks, one word of bits.
+	ExtentSize      = blocksPerExtent * BlockSize
+	blocksPerExtent = 64
+
+	// maxStreams bounds the streams open at once over all blobs, and with them
+	// memory: each run that streams holds the block it is at.
+	maxStreams = 64
+	// lockPatience is how long Open waits for a store that is just closing.
+	lockPatience = 3 * time.Second
+)
+
+// ErrBusy is returned by Open for a directory another store holds.
+var ErrBusy = errors.New("in use by another process")
+
+// ErrClosed ends the reads of a closed store.
+var ErrClosed = errors.New("cache is closed")
+
+// A Key names a blob. Equal keys must mean equal bytes for all time.
+type Key string
+
+// A Stream carries the bytes [Start, End) of a blob. Closing Body early is
+// allowed. Body ends with io.EOF at End and with any other error before it.
+type Stream struct {
+	Body       io.ReadCloser
+	Start, End int64
+}
+
+// A Source opens one blob's bytes. It is asked for [off, off+n), n > 0, and
+// may answer with more on either side: a source that cannot seek answers with
+// everything from 0. An error that no repetition will mend is wrapped by
+// backoff.Permanent; any other is retried. Open obeys ctx, which also bounds
+// the life of the stream.
+type Source interface {
+	Open(ctx context.Context, off, n int64) (Stream, error)
+}
+
+// Config is what a store needs to know.
+type Config struct {
+	Dir     string        // of its own; made when missing
+	Size    int64         // budget for blob bytes on disk
+	Timeout time.Duration // how long a reader waits without progress; 0 for ever
+	Log     *slog.Logger
+}
+
+// A Store holds blobs within one directory and one budget.
+type Store struct {
+	dir     string
+	lock    *os.File
+	timeout time.Duration
+	maxOpen int // blobs with open files, but for those in use
+	log     *slog.Logger
+	slots   *semaphore.Weighted // one for each open stream
+	hashing *semaphore.Weighted // one for all
+	buffers sync.Pool           // of *block
+
+	ctx    context.Context // ends every run
+	cancel context.CancelFunc
+	runs   sync.WaitGroup // and checks of whole blobs
+	served atomic.Int64   // Stats.Read
+
+	mu    sync.Mutex
+	freed sync.Cond // an extent or a leftover is no longer being punched
+	blobs map[Key]*Blob
+	lru   *simplelru.LRU[*extent, struct{}] // extents with present blocks, oldest first
+	left  leftovers
+	files *simplelru.LRU[*Blob, struct{}] // blobs with open files, the longest unread first
+	room  room
+	stats Stats
+
+	complained time.Time // when a failing disk was last logged
+}
+
+// block is a buffer for one block.
+type block = [BlockSize]byte
+
+// Open makes dir the home of a store, with what an earlier store left there.
+// It fails with ErrBusy when another process has it. What it costs grows with
+// the number of blobs, not with their sizes.
+func Open(c Config) (*Store, error) {
+	blobs := filepath.Join(c.Dir, "blobs")
+	if err := os.MkdirAll(blobs, 0o700); err != nil {
+		return nil, fmt.Errorf("cache directory: %w", err)
+	}
+	lock, err := lockDir(c.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("cache directory %s: %w", c.Dir, err)
+	}
+	s := &Store{
+		dir: blobs, lock: lock, timeout: c.Timeout, log: c.Log, maxOpen: maxOpen(),
+		slots: semaphore.NewWeighted(maxStreams), hashing: semaphore.NewWeighted(1),
+		blobs: make(map[Key]*Blob), lru: recency[*extent](), files: recency[*Blob](),
+		room: room{dir: blobs, size: c.Size},
+	}
+	left, halves, err := findLeftovers(blobs)
+	for _, path := range halves {
+		err = errors.Join(err, os.Remove(path))
+	}
+	if err != nil {
+		lock.Close()
+		return nil, fmt.Errorf("cache directory %s: %w", c.Dir, err)
+	}
+	s.left = left
+	for _, l := range left {
+		s.room.used += l.used
+	}
+	s.buffers.New = func() any { return new(block) }
+	s.freed.L = &s.mu
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	return s, nil
+}
+
+// recency returns an order of use without a bound: extents are bounded by their
+// bytes, in evict, and open files by who needs them, in spareFiles.
+func recency[K comparable]() *simplelru.LRU[K, struct{}] {
+	l, err := simplelru.NewLRU[K, struct{}](math.MaxInt, nil)
+	if err != nil {
+		panic(err) // only for a size that is not positive
+	}
+	return l
+}
+
+// lockDir takes the lock of dir. A process that is just ending gives it up
+// soon, so that a mount may follow an unmount at once.
+func lockDir(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	for end := time.Now().Add(lockPatience); ; time.Sleep(50 * time.Millisecond) {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return f, nil
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) || time.Now().After(end) {
+			f.Close()
+			if errors.Is(err, unix.EWOULDBLOCK) {
+				err = ErrBusy
+			}
+			return nil, err
+		}
+	}
+}
+
+// Close ends every run, waits for them and gives the directory back. Readers
+// still waiting get ErrClosed.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	s.cancel() // under the lock, so that no run begins once they are waited for
+	s.mu.Unlock()
+	s.runs.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, b := range s.blobs {
+		b.closeFiles()
+	}
+	return s.lock.Close()
+}
+
+// Blob opens the blob of that key, size and digest; src serves what is
+// missing. Every Blob must be closed. What was cached under the key is still
+// there.
+func (s *Store) Blob(key Key, size int64, digest Digest, src Source) (*Blob, error) {
+	s.mu.Lock()
+	if s.ctx.Err() != nil {
+		s.mu.Unlock()
+		return nil, ErrClosed
+	}
+	b := s.blobs[key]
+	if b == nil {
+		b = &Blob{store: s, header: header{key, size, digest}, extents: make(map[int64]*extent), trust: trust{verdict: make(chan struct{})}}
+		s.blobs[key] = b
+	}
+	b.users++
+	b.src, b.doomed = src, false // whoever opens it has seen it alive
+	s.mu.Unlock()
+	err := b.grab()
+	if err == nil {
+		b.letGo()
+	}
+	if err == nil && b.size != size {
+		err = fmt.Errorf("blob %s: size %d, was %d", key, size, b.size)
+	}
+	if err != nil {
+		b.Close()
+		return nil, err
+	}
+	return b, nil
+}

@@ -1,0 +1,75 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+)
+
+// errSilent ends a stream that was open but brought nothing.
+var errSilent = errors.New("stream went silent")
+
+// stream opens one stream for [off, off+n) and copies it to its end.
+func (r *run) stream(off, n int64) error {
+	s := r.blob.store
+	if err := s.slots.Acquire(r.ctx, 1); err != nil {
+		return err
+	}
+	defer s.slots.Release(1)
+	ctx, cancel := context.WithCancelCause(r.ctx)
+	defer cancel(nil)
+	openLimit, readLimit := s.patience()
+	silence := time.AfterFunc(openLimit, func() { cancel(errSilent) })
+	defer silence.Stop()
+
+	s.mu.Lock()
+	src := r.blob.src
+	s.stats.Streams++
+	s.mu.Unlock()
+	st, err := src.Open(ctx, off, n)
+	if err != nil {
+		return whySilent(ctx, err)
+	}
+	defer st.Body.Close()
+	if st.Start != off && st.Start != 0 || st.End <= off || st.End > r.blob.size {
+		return backoff.Permanent(fmt.Errorf("source answered bytes %d to %d for %d to %d", st.Start, st.End, off, off+n))
+	}
+	r.opened(st, off, n)
+	return whySilent(ctx, r.copy(ctx, st, silence, readLimit))
+}
+
+// patience is how long a stream may take to open, and to bring its next byte,
+// before it counts as broken. Both leave a reader who waits for the store's
+// timeout time for another attempt.
+func (s *Store) patience() (open, read time.Duration) {
+	open, read = 30*time.Second, 15*time.Second
+	if s.timeout > 0 {
+		open, read = min(open, s.timeout/2), min(read, s.timeout/4)
+	}
+	return open, read
+}
+
+// whySilent returns err, or the reason ctx ended if that is behind it.
+func whySilent(ctx context.Context, err error) error {
+	if err != nil && errors.Is(context.Cause(ctx), errSilent) {
+		return errSilent
+	}
+	return err
+}
+
+// opened records where a stream begins and what that shows of the source.
+func (r *run) opened(st Stream, off, n int64) {
+	b := r.blob
+	b.store.mu.Lock()
+	defer b.store.mu.Unlock()
+	b.seeks = judge(b.seeks, st, off, n, b.size)
+	if r.end == 0 {
+		r.high, r.mark = st.Start, st.Start // the first stream
+	}
+	r.pos, r.end = st.Start, st.End
+	r.credit, r.mark = r.high > r.mark, r.high
+	r.wake()
+}

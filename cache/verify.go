@@ -1,0 +1,222 @@
+package cache
+
+import (
+	"crypto/md5"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/hex"
+	"errors"
+	"hash"
+)
+
+// A Verification is what is known of a whole blob's match with its digest.
+type Verification int
+
+const (
+	Unverified Verification = iota // not whole, not looked at yet, or without a digest
+	Verified
+	Mismatched // the source sends other bytes than the digest is of
+)
+
+// ErrMismatch is the end of a blob whose source sends other bytes than the
+// digest is of.
+var ErrMismatch = errors.New("data does not match its checksum")
+
+// ErrNoDigest is the answer where a blob has no digest to be checked against.
+var ErrNoDigest = errors.New("no checksum to verify the data with")
+
+// maxMismatches is how often a whole blob is fetched anew because it did not
+// match: once, since the fault may have been on the way.
+const maxMismatches = 2
+
+// trust is how far a blob is checked.
+type trust struct {
+	state      Verification
+	verdict    chan struct{} // closed when state changes, or the blocks are dropped
+	checking   bool
+	mismatches int
+	warned     bool // that blocks were spoiled
+}
+
+// newHash returns the hash of that name, or nil.
+func newHash(algo string) hash.Hash {
+	switch algo {
+	case "md5":
+		return md5.New()
+	case "sha1":
+		return sha1.New()
+	case "sha224":
+		return sha256.New224()
+	case "sha256":
+		return sha256.New()
+	case "sha384":
+		return sha512.New384()
+	case "sha512":
+		return sha512.New()
+	}
+	return nil
+}
+
+// CanVerify reports whether digests of that algorithm can be checked.
+func CanVerify(algo string) bool { return newHash(algo) != nil }
+
+// Verification tells whether the blob is known to match its digest.
+func (b *Blob) Verification() Verification {
+	b.store.mu.Lock()
+	defer b.store.mu.Unlock()
+	return b.state
+}
+
+// decide settles the state. Called with mu held.
+func (b *Blob) decide(v Verification) {
+	if b.state == Unverified {
+		close(b.verdict)
+	}
+	b.state = v
+}
+
+// doubt takes a Verified back. Called with mu held.
+func (b *Blob) doubt() {
+	if b.state == Verified {
+		b.state, b.verdict = Unverified, make(chan struct{})
+	}
+}
+
+// consider begins to check a blob that has become whole.
+func (b *Blob) consider() {
+	s := b.store
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if b.cached < b.size || b.size == 0 || b.state != Unverified || b.checking || newHash(b.digest.Algo) == nil || s.ctx.Err() != nil {
+		return
+	}
+	b.checking = true
+	b.users++
+	b.pins++ // nothing of it is evicted meanwhile
+	s.runs.Go(func() {
+		err := b.check()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		b.checking = false
+		b.pins--
+		switch {
+		case err == nil:
+			b.decide(Verified)
+		case errors.Is(err, ErrMismatch):
+			b.mismatch()
+		case s.ctx.Err() == nil:
+			s.log.Warn("image data not verified", "blob", b.key, "err", err)
+		}
+		b.drop()
+	})
+}
+
+// check hashes the whole blob and compares. It goes over it again if the file
+// was changed meanwhile, as it is when spoiled blocks are mended.
+func (b *Blob) check() error {
+	s := b.store
+	if err := s.hashing.Acquire(s.ctx, 1); err != nil {
+		return err
+	}
+	defer s.hashing.Release(1)
+	if err := b.grab(); err != nil {
+		return err
+	}
+	defer b.letGo()
+	data, index, err := b.onDisk()
+	if err != nil {
+		return err
+	}
+	for {
+		before, err := stampOf(data, b.key)
+		if err != nil {
+			return err
+		}
+		if err := b.hash(); err != nil {
+			return err
+		}
+		after, err := stampOf(data, b.key)
+		if err != nil {
+			return err
+		}
+		if before == after {
+			return writeStamp(index, after)
+		}
+	}
+}
+
+func (b *Blob) hash() error {
+	h := newHash(b.digest.Algo)
+	buf := make([]byte, 16*BlockSize)
+	for off := int64(0); off < b.size; off += int64(len(buf)) {
+		p := buf[:min(int64(len(buf)), b.size-off)]
+		if _, err := b.readExtent(b.store.ctx, p, off); err != nil {
+			return err
+		}
+		h.Write(p)
+	}
+	if got := hex.EncodeToString(h.Sum(nil)); got != b.digest.Value {
+		b.store.log.Error("image data does not match its checksum", "blob", b.key, "algorithm", b.digest.Algo, "want", b.digest.Value, "got", got)
+		return ErrMismatch
+	}
+	return nil
+}
+
+// mismatch drops the whole blob, so that it is fetched anew; not for ever, for
+// it may be the source that is wrong, and then what it sends is what there is,
+// marked as what it is. Called with mu held; gives it up while punching.
+func (b *Blob) mismatch() {
+	b.store.stats.Mismatched++
+	if b.mismatches++; b.mismatches >= maxMismatches {
+		b.decide(Mismatched)
+		return
+	}
+	b.store.dropBlocks(b)
+	close(b.verdict) // whoever waits fetches once more
+	b.verdict = make(chan struct{})
+}
+
+// dropBlocks makes all blocks of b absent. Called with mu held; gives it up
+// while punching.
+func (s *Store) dropBlocks(b *Blob) {
+	all := make([]*extent, 0, len(b.extents))
+	for _, e := range b.extents {
+		all = append(all, e)
+	}
+	for _, e := range all {
+		switch {
+		case e.punching || e.present == 0:
+		case e.pins > 0:
+			e.forget() // its readers hold the file's bytes; whoever comes fetches
+		default:
+			s.clear(e)
+		}
+	}
+}
+
+// spoiled drops blocks which the disk returned other than they were written,
+// and tells so once a blob. When it happens again to the same read, what takes
+// their place is kept in memory. Called with mu held; gives it up while records
+// are erased.
+func (b *Blob) spoiled(e *extent, bad []int64, again bool) {
+	s := b.store
+	s.stats.Corrupt += int64(len(bad))
+	if !b.warned {
+		b.warned = true
+		s.log.Warn("cache disk returned other bytes than were written; they are fetched again when needed", "blob", b.key, "offset", bad[0])
+	}
+	for _, off := range bad {
+		e.lose(off)
+	}
+	e.distrusted = e.distrusted || again
+	b.doubt()
+	index := b.index
+	s.mu.Unlock()
+	defer s.mu.Lock()
+	for _, off := range bad {
+		if err := eraseRecords(index, off/BlockSize, 1); err != nil {
+			s.log.Warn("cache index not written", "blob", b.key, "err", err)
+		}
+	}
+}

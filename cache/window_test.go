@@ -1,0 +1,73 @@
+package cache
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+// fetched is how much of src has been asked for, in bytes.
+func fetched(src *memory) (n int64) {
+	src.mu.Lock()
+	defer src.mu.Unlock()
+	for _, g := range src.given {
+		n += int64(g) * BlockSize
+	}
+	return n
+}
+
+func TestRandomReadsFetchOnlyTheirBlocks(t *testing.T) {
+	src := newMemory(256<<20, false)
+	b := blob(t, open(t, 1<<30, time.Minute), src)
+	r := rand.New(rand.NewPCG(1, 2))
+	touched := make(map[int64]bool)
+	for range 300 {
+		off := r.Int64N(b.Size()/4096) * 4096
+		touched[off/BlockSize] = true
+		check(t, b, src, off, 4096)
+	}
+	if got, want := fetched(src), int64(len(touched))*BlockSize; got > want*11/10 {
+		t.Errorf("fetched %d bytes for blocks of %d", got, want)
+	}
+}
+
+func TestBackwardReadsFetchOnlyTheirBlocks(t *testing.T) {
+	src := newMemory(32<<20, false)
+	b := blob(t, open(t, 1<<30, time.Minute), src)
+	for off := int64(16<<20 - BlockSize); off >= 8<<20; off -= BlockSize {
+		check(t, b, src, off, BlockSize)
+	}
+	if got := fetched(src); got != 8<<20 {
+		t.Errorf("fetched %d bytes for %d", got, 8<<20)
+	}
+}
+
+// Two sequential readers of one blob each keep their stream, and each needs
+// few of them.
+func TestSequentialReadersNeedFewStreams(t *testing.T) {
+	src := newMemory(128<<20, false)
+	b := blob(t, open(t, 1<<30, time.Minute), src)
+	for off := int64(0); off < 64<<20; off += 128 << 10 {
+		check(t, b, src, off, 128<<10)
+		check(t, b, src, 64<<20+off, 128<<10)
+	}
+	if n := src.opened(); n > 40 {
+		t.Errorf("%d streams for two sequential readers", n)
+	}
+	if most := src.most(); most != 1 {
+		t.Errorf("a block was fetched %d times", most)
+	}
+}
+
+func TestSequentialStopWastesLessThanItRead(t *testing.T) {
+	src := newMemory(256<<20, false)
+	b := blob(t, open(t, 1<<30, time.Minute), src)
+	for off := int64(0); off < 10<<20; off += 64 << 10 {
+		check(t, b, src, off, 64<<10)
+	}
+	b.store.cancel()
+	b.store.runs.Wait()
+	if got := fetched(src); got > 2*10<<20 {
+		t.Errorf("fetched %d bytes for %d", got, 10<<20)
+	}
+}
