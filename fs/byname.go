@@ -1,0 +1,107 @@
+package fs
+
+import (
+	"context"
+	iofs "io/fs"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	gofs "github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"glancefs/glanceapi"
+)
+
+// byNameView shows the listed images by name: NAME where one image bears it,
+// NAME@ID for each where several do. NAME@ID resolves for every image.
+type byNameView struct{ t *tree }
+
+func (v byNameView) list(ctx context.Context) (entries, error) {
+	names, err := v.t.catalog.byName(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var a array
+	for name, images := range names {
+		entry, ok := plainEntry(name)
+		for _, img := range images {
+			if !ok || len(images) > 1 {
+				entry = uniqueEntry(img)
+			}
+			a = append(a, fuse.DirEntry{Name: entry, Mode: syscall.S_IFLNK, Ino: linkID(img.ID)})
+		}
+	}
+	slices.SortFunc(a, func(x, y fuse.DirEntry) int { return strings.Compare(x.Name, y.Name) })
+	return a, nil
+}
+
+func (v byNameView) lookup(ctx context.Context, entry string) (child, error) {
+	if id, ok := splitUnique(entry); ok {
+		img, err := v.t.catalog.image(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if img.Hidden || uniqueEntry(img) != entry {
+			return nil, iofs.ErrNotExist
+		}
+		return v.t.link(img), nil
+	}
+	name, ok := unescapeName(entry)
+	if !ok || name == "" {
+		return nil, iofs.ErrNotExist
+	}
+	images, err := v.t.catalog.named(ctx, name)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(images) == 0:
+		return nil, iofs.ErrNotExist
+	case len(images) > 1:
+		return nil, errAmbiguous
+	}
+	return v.t.link(images[0]), nil
+}
+
+// A link is a symbolic link in by-name/ to an image's directory. The kernel
+// keeps what a link points to for as long as it knows the node, so a link is
+// the node of its image: a name that comes to mean another image becomes
+// another node.
+type link struct {
+	node
+	id string
+}
+
+func (t *tree) link(img glanceapi.Image) *link {
+	return &link{node: node{t: t}, id: img.ID}
+}
+
+func linkID(id string) uint64 { return nodeID("by-name", id) }
+
+func (l *link) stable() gofs.StableAttr {
+	return gofs.StableAttr{Mode: syscall.S_IFLNK, Ino: linkID(l.id)}
+}
+
+func (l *link) life() (entry, attr time.Duration) { return l.t.catalog.refresh, l.t.catalog.refresh }
+
+func (l *link) target() string { return "../images/" + l.id }
+
+func (l *link) stat(_ context.Context, a *fuse.Attr) error {
+	l.t.own(a, syscall.S_IFLNK|0o777, l.t.changed(l.id)())
+	sized(a, int64(len(l.target())), 0)
+	return nil
+}
+
+var (
+	_ = (gofs.NodeGetattrer)((*link)(nil))
+	_ = (gofs.NodeReadlinker)((*link)(nil))
+)
+
+// Getattr answers lstat.
+func (l *link) Getattr(ctx context.Context, _ gofs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	return l.t.getattr(ctx, l, out)
+}
+
+// Readlink answers readlink.
+func (l *link) Readlink(context.Context) ([]byte, syscall.Errno) { return []byte(l.target()), 0 }

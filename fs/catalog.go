@@ -1,0 +1,284 @@
+package fs
+
+import (
+	"context"
+	"errors"
+	iofs "io/fs"
+	"iter"
+	"log/slog"
+	"reflect"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"glancefs/glanceapi"
+)
+
+const (
+	// A caller with an answer in hand, if a stale one, waits this long for a
+	// better one; less while the service is known not to answer.
+	patience     = time.Second
+	sickPatience = 100 * time.Millisecond
+	// While the service does not answer, it is asked, and waited for, by one
+	// caller in so long; the others with an answer in hand get that at once.
+	probeEvery = time.Second
+	// Callers without one are told soon that the service does not answer: the
+	// kernel holds the directory's lock for them.
+	sickLimit  = 2 * time.Second
+	firstLimit = 10 * time.Second // while nothing is known against the service
+	// loneLimit is how many stale images of one listing are asked for one by
+	// one before the listing is brought up to date instead.
+	loneLimit = 3
+)
+
+// lister is what the catalog needs of the image service.
+type lister interface {
+	Image(ctx context.Context, id string) (glanceapi.Image, error)
+	Images(ctx context.Context, q glanceapi.Query) iter.Seq2[glanceapi.Page, error]
+	Members(ctx context.Context, id string) ([]glanceapi.Member, error)
+}
+
+// A catalog is what the mount knows of the service's images. It asks as little
+// as it can and nothing twice within refresh: a lookup asks for that image
+// only, a listing for what has changed since. Requests are shared by whoever
+// waits for the same answer, and outlive those who leave.
+//
+// A failed request never takes away what is known; only a 404 does.
+type catalog struct {
+	service lister
+	refresh time.Duration
+	log     *slog.Logger
+	ctx     context.Context       // of the mount
+	gone    func(glanceapi.Image) // told of images that are no more
+	flights singleflight.Group
+
+	mu      sync.Mutex
+	images  map[string]record
+	members map[string]memberList
+	first   *walk     // the first listing, while it grows
+	listing *listing  // the last one that ended well
+	saved   *listing  // of an earlier mount, for as long as there is no other
+	changes int       // of images and listing, counted
+	lone    int       // images asked for one by one since listing was synced
+	sick    bool      // the last request failed
+	probed  time.Time // when a caller last waited for a sick service
+}
+
+// record is one image and when it was last known to be so.
+type record struct {
+	image glanceapi.Image
+	at    time.Time
+}
+
+// memberList is who one image is shared with and when that was so.
+type memberList struct {
+	members []glanceapi.Member
+	at      time.Time
+}
+
+func newCatalog(ctx context.Context, service lister, refresh time.Duration, log *slog.Logger) *catalog {
+	return &catalog{
+		service: service, refresh: refresh, log: log, ctx: ctx, gone: func(glanceapi.Image) {},
+		images:  make(map[string]record),
+		members: make(map[string]memberList),
+	}
+}
+
+// known returns what was last known of an image, however long ago, and never
+// asks.
+func (c *catalog) known(id string) (glanceapi.Image, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r, ok := c.images[id]
+	return r.image, ok
+}
+
+// recall returns what was last known of an image, and asks only if that is
+// nothing.
+func (c *catalog) recall(ctx context.Context, id string) (glanceapi.Image, error) {
+	if img, ok := c.known(id); ok {
+		return img, nil
+	}
+	return c.image(ctx, id)
+}
+
+// image returns an image as it was at most refresh ago, or, when the service
+// does not answer, as it was last known.
+func (c *catalog) image(ctx context.Context, id string) (glanceapi.Image, error) {
+	c.mu.Lock()
+	r, known := c.images[id]
+	listed := known && c.listing.has(id)
+	fresh := known && (time.Since(r.at) < c.refresh || listed && c.listing.fresh(c.refresh))
+	many := listed && c.lone >= loneLimit && !c.listing.worn()
+	c.mu.Unlock()
+	if fresh {
+		return r.image, nil
+	}
+	if many {
+		if _, err := share(ctx, c, "list", true, c.update); err != nil {
+			return glanceapi.Image{}, err
+		}
+		return c.recall(ctx, id)
+	}
+	img, err := share(ctx, c, "id "+id, known, func() (*glanceapi.Image, error) { return c.ask(id) })
+	if err != nil {
+		return glanceapi.Image{}, err
+	}
+	if img == nil {
+		return r.image, nil
+	}
+	return *img, nil
+}
+
+// ask fetches one image.
+func (c *catalog) ask(id string) (*glanceapi.Image, error) {
+	img, err := c.service.Image(c.ctx, id)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lone++
+	if errors.Is(err, iofs.ErrNotExist) {
+		c.drop(id)
+		if c.listing.has(id) {
+			c.adopt(c.listing.walk.amended(nil, map[string]bool{id: true}))
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	c.keep(img)
+	return &img, nil
+}
+
+// keep records an image. A listing in which it was otherwise is amended.
+// Called with mu held.
+func (c *catalog) keep(img glanceapi.Image) {
+	old := c.images[img.ID].image
+	c.images[img.ID] = record{img, time.Now()}
+	if !reflect.DeepEqual(old, img) {
+		c.changes++
+	}
+	if c.listing.has(img.ID) && (old.Name != img.Name || img.Hidden) {
+		c.adopt(c.listing.walk.amended(nil, map[string]bool{img.ID: img.Hidden}))
+	}
+}
+
+// drop forgets an image that is no more. Called with mu held.
+func (c *catalog) drop(id string) {
+	if r, ok := c.images[id]; ok {
+		c.gone(r.image)
+	}
+	c.changes++
+	delete(c.images, id)
+	delete(c.members, id)
+}
+
+// memberList returns who an image is shared with, as it was at most refresh
+// ago, or, when the service does not answer, as it was last known.
+func (c *catalog) memberList(ctx context.Context, id string) ([]glanceapi.Member, error) {
+	c.mu.Lock()
+	l, known := c.members[id]
+	image := c.images[id].image
+	c.mu.Unlock()
+	if image.Visibility != "" && image.Visibility != "shared" {
+		return nil, nil // only shared images have members, by the v2 API
+	}
+	if known && time.Since(l.at) < c.refresh {
+		return l.members, nil
+	}
+	got, err := share(ctx, c, "members "+id, known, func() (*memberList, error) {
+		members, err := c.service.Members(c.ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		l := memberList{members, time.Now()}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.members[id] = l
+		return &l, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if got == nil {
+		return l.members, nil
+	}
+	return got.members, nil
+}
+
+// knownMembers returns who an image was last known to be shared with, however
+// long ago, and never asks.
+func (c *catalog) knownMembers(id string) ([]glanceapi.Member, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l, ok := c.members[id]
+	return l.members, ok
+}
+
+// share runs do once for all who ask for the same key at the same time, and
+// returns its answer. A caller who has one already, stale as it may be, waits
+// for its patience only, and gets nil instead of an error that does not say
+// that the thing is gone.
+func share[T any](ctx context.Context, c *catalog, key string, known bool, do func() (*T, error)) (*T, error) {
+	wait := c.patience(known)
+	if wait == 0 {
+		return nil, nil
+	}
+	result := c.flights.DoChan(key, func() (any, error) {
+		v, err := do()
+		c.note(err)
+		return v, err
+	})
+	enough := time.NewTimer(wait)
+	defer enough.Stop()
+	select {
+	case r := <-result:
+		if known && r.Err != nil && !errors.Is(r.Err, iofs.ErrNotExist) {
+			return nil, nil
+		}
+		return r.Val.(*T), r.Err
+	case <-enough.C:
+		c.note(errSlow)
+		if known {
+			return nil, nil
+		}
+		return nil, errSlow
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+var errSlow = errors.New("the image service does not answer")
+
+// note records how a request ended. A refusal is an answer, and so is health.
+func (c *catalog) note(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	failed := err != nil && !errors.Is(err, iofs.ErrNotExist) && !errors.Is(err, iofs.ErrPermission)
+	switch {
+	case failed && !c.sick:
+		c.log.Warn("image service does not answer; what is known is served", "err", err)
+	case !failed && c.sick:
+		c.log.Info("image service answers again")
+	}
+	c.sick = failed
+}
+
+// patience is how long a caller waits for an answer; 0 is for those who are not
+// to ask at all.
+func (c *catalog) patience(known bool) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case !c.sick && known:
+		return patience
+	case !c.sick:
+		return firstLimit
+	case !known:
+		return sickLimit
+	case time.Since(c.probed) < probeEvery:
+		return 0
+	}
+	c.probed = time.Now()
+	return sickPatience
+}

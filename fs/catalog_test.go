@@ -1,0 +1,230 @@
+package fs
+
+import (
+	"context"
+	"errors"
+	iofs "io/fs"
+	"log/slog"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"glancefs/glanceapi"
+	"glancefs/glanceapi/glancetest"
+	"glancefs/glanceapi/server"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// client makes a client of s that gives up soon.
+func client(t *testing.T, s *glancetest.Server) *glanceapi.Client {
+	t.Helper()
+	c, err := glanceapi.New(t.Context(), glanceapi.Config{Endpoint: s.URL, Timeout: 2 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	s.Reset()
+	return c
+}
+
+func catalogOf(t *testing.T, s *glancetest.Server, refresh time.Duration) *catalog {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
+	return newCatalog(ctx, client(t, s), refresh, slog.New(slog.DiscardHandler))
+}
+
+// ids returns the listing, whole.
+func ids(t *testing.T, c *catalog) []string {
+	t.Helper()
+	w, err := c.list(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return w.ids
+}
+
+// asked fails unless the server was asked n times since the last call.
+func asked(t *testing.T, s *glancetest.Server, n int) {
+	t.Helper()
+	if got := s.Requests(); len(got) != n {
+		t.Errorf("%d requests, want %d: %+v", len(got), n, got)
+	}
+	s.Reset()
+}
+
+func TestImageAsksOnceWithinRefresh(t *testing.T) {
+	s := glancetest.New(t)
+	id := s.Add(t, "disk", []byte("x"))
+	c := catalogOf(t, s, time.Hour)
+	for range 3 {
+		if img, err := c.image(t.Context(), id); err != nil || img.Name != "disk" {
+			t.Fatal(img, err)
+		}
+	}
+	asked(t, s, 1)
+	if _, err := c.image(t.Context(), someID); !errors.Is(err, iofs.ErrNotExist) {
+		t.Errorf("no such image: %v", err)
+	}
+}
+
+func TestListingShowsChanges(t *testing.T) {
+	s := glancetest.New(t)
+	old := s.AddN(t, 3)
+	c := catalogOf(t, s, time.Nanosecond)
+	slices.Reverse(old)
+	if got := ids(t, c); !slices.Equal(got, old) {
+		t.Errorf("listed %v, want %v", got, old)
+	}
+	asked(t, s, 1)
+	added := s.Add(t, "new", []byte("x"))
+	if got, want := ids(t, c), append([]string{added}, old...); !slices.Equal(got, want) {
+		t.Errorf("listed %v, want %v", got, want)
+	}
+	asked(t, s, 1)
+	// Where nothing has changed the answer is the same, and costs as little.
+	before, _ := c.list(t.Context())
+	after, _ := c.list(t.Context())
+	if before != after {
+		t.Error("an unchanged listing was made anew")
+	}
+	asked(t, s, 2)
+}
+
+func TestNamedAfterRename(t *testing.T) {
+	s := glancetest.New(t)
+	id := s.Add(t, "before", []byte("x"))
+	c := catalogOf(t, s, time.Hour)
+	ids(t, c)
+	if found, err := c.named(t.Context(), "before"); err != nil || len(found) != 1 || found[0].ID != id {
+		t.Errorf("before: %v, %v", found, err)
+	}
+	asked(t, s, 1) // the listing
+
+	// Another catalog, without a listing, asks for the name only.
+	c = catalogOf(t, s, time.Hour)
+	for name, want := range map[string]int{"before": 1, "after": 0} {
+		if found, err := c.named(t.Context(), name); err != nil || len(found) != want {
+			t.Errorf("%s: %v, %v", name, found, err)
+		}
+	}
+	asked(t, s, 2)
+}
+
+func TestDeletionIsSeenOnUse(t *testing.T) {
+	s := glancetest.New(t)
+	gone, stays := s.Add(t, "gone", []byte("x")), s.Add(t, "stays", []byte("x"))
+	c := catalogOf(t, s, time.Nanosecond)
+	ids(t, c)
+	remove(t, s, gone)
+	if _, err := c.image(t.Context(), gone); !errors.Is(err, iofs.ErrNotExist) {
+		t.Errorf("deleted image: %v", err)
+	}
+	if got := ids(t, c); !slices.Equal(got, []string{stays}) {
+		t.Errorf("listed %v, want %v", got, stays)
+	}
+}
+
+// A service that is down takes nothing away, and costs little time.
+func TestOutageKeepsWhatIsKnown(t *testing.T) {
+	for name, fault := range map[string]glancetest.Fault{"refusing": {Break: glancetest.Drop}, "failing": {Status: 503}, "hanging": {Break: glancetest.Hang}} {
+		t.Run(name, func(t *testing.T) {
+			s := glancetest.New(t)
+			id := s.Add(t, "disk", []byte("x"))
+			c := catalogOf(t, s, time.Nanosecond)
+			ids(t, c)
+			s.SetFaults(fault)
+			for range 3 {
+				if got := ids(t, c); !slices.Equal(got, []string{id}) {
+					t.Errorf("listed %v", got)
+				}
+				if img, err := c.image(t.Context(), id); err != nil || img.Name != "disk" {
+					t.Errorf("image: %v, %v", img, err)
+				}
+				if found, err := c.named(t.Context(), "disk"); err != nil || len(found) != 1 {
+					t.Errorf("name: %v, %v", found, err)
+				}
+			}
+			if _, err := c.image(t.Context(), someID); err == nil || errors.Is(err, iofs.ErrNotExist) {
+				t.Errorf("an unknown image while the service is down: %v", err)
+			}
+			s.SetFaults()
+		})
+	}
+}
+
+// Many stale images of one listing are refreshed together.
+func TestManyStaleImagesAskForTheListing(t *testing.T) {
+	s := glancetest.New(t)
+	all := s.AddN(t, 50)
+	c := catalogOf(t, s, 200*time.Millisecond)
+	ids(t, c)
+	time.Sleep(300 * time.Millisecond)
+	s.Reset()
+	for _, id := range all {
+		if _, err := c.image(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(s.Requests()); n > 10 {
+		t.Errorf("%d requests for %d images", n, len(all))
+	}
+}
+
+func TestFirstListingFailsThenWorks(t *testing.T) {
+	s := glancetest.New(t)
+	c := catalogOf(t, s, time.Hour)
+	s.AddN(t, 2)
+	s.SetFaults(glancetest.Fault{Status: 403})
+	w, err := c.list(t.Context())
+	if err == nil {
+		err = w.wait(t.Context())
+	}
+	if !errors.Is(err, iofs.ErrPermission) {
+		t.Errorf("got %v", err)
+	}
+	s.SetFaults()
+	if got := ids(t, c); len(got) != 2 {
+		t.Errorf("listed %v", got)
+	}
+}
+
+func TestHiddenImageLeavesListing(t *testing.T) {
+	s := glancetest.New(t)
+	hidden := s.Add(t, "hidden", []byte("x"), func(r *server.Record) { r.Hidden = true })
+	c := catalogOf(t, s, time.Hour)
+	if got := ids(t, c); len(got) != 0 {
+		t.Errorf("listed %v", got)
+	}
+	if img, err := c.image(t.Context(), hidden); err != nil || !img.Hidden {
+		t.Errorf("by id: %v, %v", img, err)
+	}
+	if found, err := c.named(t.Context(), "hidden"); err != nil || len(found) != 0 {
+		t.Errorf("by name: %v, %v", found, err)
+	}
+}
+
+// remove deletes an image behind the catalog's back.
+func remove(t *testing.T, s *glancetest.Server, id string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, s.URL+"/v2/images/"+id, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	http.DefaultClient.CloseIdleConnections()
+	if resp.StatusCode != http.StatusNoContent {
+		t.Fatal(resp.Status)
+	}
+}

@@ -1,0 +1,84 @@
+// Package command is the command line: it turns flags and environment into
+// what cache, glanceapi and fs are made of, and their errors into one line and
+// an exit status.
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/urfave/cli/v2"
+)
+
+// Exit statuses, as mount(8) has them.
+const (
+	exitUsage  = 1
+	exitSystem = 2
+	exitMount  = 32
+)
+
+// failure is an error and the exit status that goes with it.
+type failure struct {
+	error
+	status int
+}
+
+func (f failure) Unwrap() error { return f.error }
+
+// Run is the program but for its process; it returns the exit status. version
+// is what the version command prints.
+func Run(ctx context.Context, version string, args []string, stdout, stderr io.Writer) int {
+	inOneLine := func(_ *cli.Context, err error, _ bool) error { return err }
+	app := &cli.App{
+		Name: "glancefs", Usage: "an OpenStack image service, mounted as files",
+		HideVersion: true, Writer: stdout, ErrWriter: stderr,
+		Commands: []*cli.Command{
+			mountCommand(), umountCommand(), warmCommand(), statusCommand(), cacheCommand(), demoCommand(), versionCommand(version),
+		},
+		Action:         noCommand,
+		OnUsageError:   inOneLine,
+		ExitErrHandler: func(*cli.Context, error) {}, // done below
+	}
+	for _, c := range app.Commands {
+		c.OnUsageError = inOneLine
+		for _, sub := range c.Subcommands {
+			sub.OnUsageError = inOneLine
+		}
+	}
+	err := app.RunContext(ctx, args)
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintf(stderr, "glancefs: %v\n", err)
+	if f := (failure{}); errors.As(err, &f) {
+		return f.status
+	}
+	return exitUsage
+}
+
+func noCommand(c *cli.Context) error {
+	if c.Args().Present() {
+		return fmt.Errorf("no such command: %s", c.Args().First())
+	}
+	return cli.ShowAppHelp(c)
+}
+
+func versionCommand(version string) *cli.Command {
+	return &cli.Command{
+		Name: "version", Usage: "print the version",
+		Action: func(c *cli.Context) error {
+			_, err := fmt.Fprintln(c.App.Writer, "glancefs", version)
+			return err
+		},
+	}
+}
+
+// one returns the only argument of a command, called what in its usage.
+func one(c *cli.Context, what string) (string, error) {
+	if c.NArg() != 1 {
+		return "", fmt.Errorf("%s takes one argument, %s, not %d", c.Command.Name, what, c.NArg())
+	}
+	return c.Args().First(), nil
+}

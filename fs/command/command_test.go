@@ -1,0 +1,62 @@
+package command
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestWrongUsage gives what cannot work: one line that names it, and a status.
+func TestWrongUsage(t *testing.T) {
+	empty, full := t.TempDir(), t.TempDir()
+	if err := os.WriteFile(filepath.Join(full, "file"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cache := "--cache-dir=" + t.TempDir()
+	nobody := "--endpoint=http://127.0.0.1:1"
+	for _, c := range []struct {
+		args   []string
+		status int
+		says   string
+	}{
+		{[]string{"nosuch"}, exitUsage, "nosuch"},
+		{[]string{"mount"}, exitUsage, "MOUNTPOINT"},
+		{[]string{"mount", "--nosuch", empty}, exitUsage, "nosuch"},
+		{[]string{"mount", "--timeout=5", empty}, exitUsage, "timeout"},
+		{[]string{"mount", "--refresh=-1s", empty}, exitUsage, "--refresh"},
+		{[]string{"mount", "--uid=4294967296", empty}, exitUsage, "4294967296"},
+		{[]string{"mount", "--log-level=loud", empty}, exitUsage, "loud"},
+		{[]string{"mount", "--log-format=xml", empty}, exitUsage, "xml"},
+		{[]string{"mount", "--verify=perhaps", nobody, cache, empty}, exitUsage, "perhaps"},
+		{[]string{"mount", "--cache-size=1", nobody, cache, empty}, exitUsage, "64 MiB"},
+		{[]string{"mount", nobody, cache, full}, exitMount, "not empty"},
+		{[]string{"mount", nobody, cache, filepath.Join(empty, "none")}, exitMount, "no such file"},
+		{[]string{"mount", nobody, cache, empty}, exitMount, "http://127.0.0.1:1"},
+		{[]string{"mount", "--endpoint=ftp://x", cache, empty}, exitMount, "http"},
+		{[]string{"umount", empty}, exitSystem, "no glancefs is mounted there"},
+		{[]string{"status", empty}, exitSystem, "no glancefs answers"},
+		{[]string{"warm", empty}, exitUsage, "IMAGE"},
+		{[]string{"warm", empty, "disk"}, exitSystem, "disk"},
+		{[]string{"cache", "ls", "--cache-dir", filepath.Join(empty, "none")}, exitSystem, "no such file"},
+		{[]string{"cache", "prune", cache, "--to=5"}, exitUsage, "--to"},
+	} {
+		t.Run(strings.Join(c.args[:min(2, len(c.args))], " "), func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			status := Run(context.Background(), "devel", append([]string{"glancefs"}, c.args...), &stdout, &stderr)
+			line := stderr.String()
+			if status != c.status || !strings.Contains(line, c.says) || strings.Count(line, "\n") != 1 || stdout.Len() > 0 {
+				t.Errorf("%v: status %d, want %d; stderr %q, want one line with %q; stdout %q", c.args, status, c.status, line, c.says, stdout.String())
+			}
+		})
+	}
+}
+
+func TestVersion(t *testing.T) {
+	var stdout bytes.Buffer
+	if status := Run(context.Background(), "1.2", []string{"glancefs", "version"}, &stdout, &stdout); status != 0 || stdout.String() != "glancefs 1.2\n" {
+		t.Errorf("status %d: %q", status, stdout.String())
+	}
+}

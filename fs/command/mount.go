@@ -1,0 +1,222 @@
+package command
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	iofs "io/fs"
+	"log/slog"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/urfave/cli/v2"
+
+	"glancefs/cache"
+	"glancefs/fs"
+	"glancefs/glanceapi"
+)
+
+func mountCommand() *cli.Command {
+	env := func(flag string) []string {
+		return []string{"GLANCEFS_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))}
+	}
+	text := func(name, value, usage string) cli.Flag {
+		return &cli.StringFlag{Name: name, Value: value, Usage: usage, EnvVars: env(name)}
+	}
+	yes := func(name, usage string) cli.Flag {
+		return &cli.BoolFlag{Name: name, Usage: usage, EnvVars: env(name)}
+	}
+	span := func(name string, value time.Duration, usage string) cli.Flag {
+		return &cli.DurationFlag{Name: name, Value: value, Usage: usage, EnvVars: env(name)}
+	}
+	id := func(name string, value int, usage string) cli.Flag {
+		return &cli.UintFlag{Name: name, Value: uint(value), Usage: usage, EnvVars: env(name), DefaultText: "the caller's"}
+	}
+	return &cli.Command{
+		Name: "mount", Usage: "mount the image service, in the foreground, until SIGTERM or SIGINT", ArgsUsage: "MOUNTPOINT",
+		Description: "The service is found through Keystone with --os-cloud or the usual OS_* variables,\n" +
+			"or is the one at --endpoint, which is sent the token of OS_TOKEN if that is set.",
+		Flags: []cli.Flag{
+			text("endpoint", "", "`URL` of an image service to use without Keystone"),
+			text("os-cloud", "", "`NAME` of the cloud in clouds.yaml"),
+			text("os-cacert", "", "PEM `FILE` of certificates to trust besides the system's"),
+			text("cache-dir", defaultCacheDir(), "`DIR` of this mount's own for image bytes"),
+			text("cache-size", "50%", "`SIZE` the cache may reach: bytes, KiB, MiB, GiB, TiB or a % of its file system"),
+			span("refresh", 10*time.Second, "how stale a listing may be"),
+			span("timeout", time.Minute, "how long a reader waits for a service that does not answer; 0 for ever"),
+			text("verify", "lazy", "lazy, or strict: no byte of an image is readable before all of it is\n\tfetched and matches its checksum"),
+			yes("read-only", "refuse all changes"),
+			yes("allow-other", "let other users, such as the one qemu runs as, use the mount"),
+			id("uid", os.Getuid(), "owner of the files"),
+			id("gid", os.Getgid(), "group of the files"),
+			text("log-level", "info", "debug, info, warn or error"),
+			text("log-format", "text", "text or json"),
+		},
+		Action: func(c *cli.Context) error {
+			dir, err := one(c, "MOUNTPOINT")
+			if err != nil {
+				return err
+			}
+			log, err := newLogger(c)
+			if err != nil {
+				return err
+			}
+			m, err := mount(c.Context, c, dir, log)
+			if err != nil {
+				return err
+			}
+			defer m.Close()
+			fmt.Fprintf(c.App.ErrWriter, "glancefs: ready: %s shows %s (%s)\n", dir, m.service.Endpoint(), m.service.Version())
+			if _, err := daemon.SdNotify(false, daemon.SdNotifyReady); err != nil {
+				log.Warn("systemd not told", "err", err)
+			}
+			return m.serve(c.Context)
+		},
+	}
+}
+
+// accountOf says whose view of which service the flags of c and the
+// environment are of, without asking anybody.
+func accountOf(c *cli.Context) string {
+	if e := c.String("endpoint"); e != "" {
+		return e
+	}
+	account := "cloud " + cmp.Or(c.String("os-cloud"), os.Getenv("OS_CLOUD"))
+	for _, name := range []string{"OS_AUTH_URL", "OS_REGION_NAME", "OS_PROJECT_ID", "OS_PROJECT_NAME", "OS_USER_ID", "OS_USERNAME", "OS_APPLICATION_CREDENTIAL_ID"} {
+		account += " " + os.Getenv(name)
+	}
+	return account
+}
+
+func defaultCacheDir() string {
+	if os.Getuid() == 0 {
+		return "/var/cache/glancefs"
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(dir, "glancefs")
+}
+
+func newLogger(c *cli.Context) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.String("log-level"))); err != nil {
+		return nil, fmt.Errorf("--log-level: %w", err)
+	}
+	o := &slog.HandlerOptions{Level: level}
+	switch f := c.String("log-format"); f {
+	case "text":
+		return slog.New(slog.NewTextHandler(c.App.ErrWriter, o)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(c.App.ErrWriter, o)), nil
+	default:
+		return nil, fmt.Errorf("--log-format: %q is neither text nor json", f)
+	}
+}
+
+// A mounted is a mount and what is behind it.
+type mounted struct {
+	*fs.Mount
+	service *service
+	store   *cache.Store
+}
+
+// mount brings up what the flags of c describe, the cheapest refusals first.
+func mount(ctx context.Context, c *cli.Context, dir string, log *slog.Logger) (*mounted, error) {
+	if err := fs.CheckMountpoint(dir); err != nil {
+		return nil, failure{err, exitMount}
+	}
+	cacheDir, err := filepath.Abs(c.String("cache-dir"))
+	if err != nil {
+		return nil, failure{err, exitSystem}
+	}
+	size, err := cache.ParseSize(c.String("cache-size"), cacheDir)
+	if err != nil {
+		return nil, fmt.Errorf("--cache-size: %w", err)
+	}
+	uid, gid := c.Uint("uid"), c.Uint("gid")
+	if uid > math.MaxUint32 || gid > math.MaxUint32 {
+		return nil, fmt.Errorf("--uid, --gid: %d, %d: no such user or group", uid, gid)
+	}
+	if c.Duration("refresh") < 0 || c.Duration("timeout") < 0 {
+		return nil, errors.New("--refresh, --timeout: no negative durations")
+	}
+	verify := c.String("verify")
+	if verify != "lazy" && verify != "strict" {
+		return nil, fmt.Errorf("--verify: %q is neither lazy nor strict", verify)
+	}
+	account := accountOf(c)
+	state, stateErr := fs.LoadState(cacheDir, account)
+	service, err := connect(ctx, glanceapi.Config{
+		Endpoint: c.String("endpoint"), Token: os.Getenv("OS_TOKEN"), Cloud: c.String("os-cloud"),
+		CACert: c.String("os-cacert"), Timeout: c.Duration("timeout"), Log: log,
+	}, state)
+	if err != nil {
+		return nil, failure{err, exitMount}
+	}
+	if stateErr != nil && !errors.Is(stateErr, iofs.ErrNotExist) {
+		log.Warn("what an earlier mount knew is lost", "err", stateErr)
+	}
+	store, err := cache.Open(cache.Config{Dir: cacheDir, Size: size, Timeout: c.Duration("timeout"), Log: log})
+	if err != nil {
+		return nil, failure{err, exitMount}
+	}
+	m, err := fs.New(dir, fs.Config{
+		Service: service, Store: store, Account: account, State: state, CacheDir: cacheDir, Refresh: c.Duration("refresh"),
+		UID: uint32(uid), GID: uint32(gid),
+		AllowOther: c.Bool("allow-other"), ReadOnly: c.Bool("read-only"), Strict: verify == "strict", Log: log,
+	})
+	if err != nil {
+		store.Close()
+		return nil, failure{err, exitMount}
+	}
+	return &mounted{m, service, store}, nil
+}
+
+// serve returns when the mount has ended: because somebody unmounted it, or
+// because ctx ended and so it was.
+func (m *mounted) serve(ctx context.Context) error {
+	gone := make(chan struct{})
+	go func() {
+		m.Wait()
+		close(gone)
+	}()
+	select {
+	case <-gone:
+		return nil
+	case <-ctx.Done():
+	}
+	if err := m.Unmount(); err != nil {
+		return failure{err, exitSystem}
+	}
+	return nil
+}
+
+// Close ends what is behind an ended mount.
+func (m *mounted) Close() {
+	m.Mount.Close()
+	m.store.Close()
+	m.service.Close()
+}
+
+func umountCommand() *cli.Command {
+	return &cli.Command{
+		Name: "umount", Usage: "end a mount, also one whose glancefs has died", ArgsUsage: "MOUNTPOINT",
+		Action: func(c *cli.Context) error {
+			dir, err := one(c, "MOUNTPOINT")
+			if err != nil {
+				return err
+			}
+			if err := fs.Unmount(dir); err != nil {
+				return failure{err, exitSystem}
+			}
+			return nil
+		},
+	}
+}

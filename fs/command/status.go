@@ -1,0 +1,67 @@
+package command
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/urfave/cli/v2"
+
+	"glancefs/fs"
+)
+
+func statusCommand() *cli.Command {
+	return &cli.Command{
+		Name: "status", Usage: "tell how a mount is doing", ArgsUsage: "MOUNTPOINT",
+		Flags: []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "as JSON, for programs"}},
+		Action: func(c *cli.Context) error {
+			dir, err := one(c, "MOUNTPOINT")
+			if err != nil {
+				return err
+			}
+			b, err := os.ReadFile(filepath.Join(dir, ".glancefs/status.json"))
+			if err != nil {
+				return failure{fmt.Errorf("no glancefs answers at %s: %w", dir, err), exitSystem}
+			}
+			if c.Bool("json") {
+				_, err := c.App.Writer.Write(b)
+				return err
+			}
+			var s fs.Status
+			if err := json.Unmarshal(b, &s); err != nil {
+				return failure{err, exitSystem}
+			}
+			return tell(c, s)
+		},
+	}
+}
+
+// tell prints a status for people.
+func tell(c *cli.Context, s fs.Status) error {
+	w := c.App.Writer
+	fmt.Fprintf(w, "service   %s (%s)\n", s.Endpoint, s.APIVersion)
+	fmt.Fprintf(w, "cache     %s: %s of %s in %d images, %d being fetched\n", s.Cache.Dir, bytesOf(s.Cache.Used), bytesOf(s.Cache.Size), s.Cache.Images, s.Cache.Runs)
+	if s.Cache.Corrupt > 0 {
+		fmt.Fprintf(w, "disk      %d blocks came back other than they were written, and were fetched again\n", s.Cache.Corrupt)
+	}
+	for _, key := range s.Cache.Mismatched {
+		fmt.Fprintf(w, "MISMATCH  the service sends other bytes than its checksum says: %s\n", key)
+	}
+	if s.LastError != nil {
+		fmt.Fprintf(w, "last error  %s: %s\n", s.LastError.Doing, s.LastError.Reason)
+	}
+	return nil
+}
+
+// bytesOf writes a number of bytes with a unit of 1024.
+func bytesOf(n int64) string {
+	v, unit := float64(n), "B"
+	for _, u := range []string{"KiB", "MiB", "GiB", "TiB"} {
+		if v < 1024 {
+			break
+		}
+		v, unit = v/1024, u
+	}
+	return fmt.Sprintf("%.3g %s", v, unit)
+}

@@ -1,0 +1,64 @@
+package fs
+
+import (
+	"context"
+	"errors"
+	iofs "io/fs"
+	"log/slog"
+	"syscall"
+	"time"
+
+	"glancefs/glanceapi"
+)
+
+// What a user can do wrong, or meet, that the io/fs errors have no word for.
+var (
+	errAmbiguous = errors.New("several images have this name")
+	errBusy      = errors.New("image data is being uploaded")
+	errNoData    = errors.New("image has no data")
+	errReadOnly  = errors.New("not changeable")
+	errNoAttr    = errors.New("no such attribute")
+)
+
+// errnos says which error a user sees; the first that matches counts.
+var errnos = []struct {
+	err   error
+	errno syscall.Errno
+}{
+	{context.Canceled, syscall.EINTR},
+	{errAmbiguous, syscall.ENOTUNIQ},
+	{errBusy, syscall.EBUSY},
+	{errNoData, syscall.ENODATA},
+	{glanceapi.ErrNoData, syscall.ENODATA},
+	{errNoAttr, syscall.ENODATA},
+	{errReadOnly, syscall.EPERM},
+	{iofs.ErrNotExist, syscall.ENOENT},
+	{iofs.ErrPermission, syscall.EACCES},
+	{iofs.ErrExist, syscall.EEXIST},
+	{iofs.ErrInvalid, syscall.EINVAL},
+	{errors.ErrUnsupported, syscall.ENOTSUP},
+}
+
+// errno turns err into what the caller of doing sees. What has no errno of its
+// own is EIO, and logged, because EIO alone says nothing.
+func (t *tree) errno(doing string, err error) syscall.Errno {
+	if err == nil {
+		return 0
+	}
+	for _, e := range errnos {
+		if errors.Is(err, e.err) {
+			return e.errno
+		}
+	}
+	last := t.lastError.Swap(&failure{doing, err.Error(), time.Now()})
+	level := slog.LevelError
+	if last != nil && last.reason == err.Error() && time.Since(last.at) < sameEvery {
+		level = slog.LevelDebug
+	}
+	t.log.Log(context.Background(), level, doing, "err", err)
+	return syscall.EIO
+}
+
+// sameEvery is how often the same error is worth a line in the log: while the
+// service is down every read of a busy guest fails with it.
+const sameEvery = 10 * time.Second

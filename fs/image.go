@@ -1,0 +1,274 @@
+package fs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	iofs "io/fs"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	gofs "github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"glancefs/cache"
+	"glancefs/glanceapi"
+)
+
+// imageData is the data file of an image. It opens without a file handle: what
+// reads need is found from the image's id, by whichever process serves them.
+type imageData struct {
+	node
+	id string
+
+	mu    sync.Mutex
+	blob  *cache.Blob     // opened when first needed, closed when the kernel forgets the node
+	image glanceapi.Image // as it was then: what is open stays when the image goes
+}
+
+func (d *imageData) stable() gofs.StableAttr {
+	return gofs.StableAttr{Mode: syscall.S_IFREG, Ino: nodeID("data", d.id)}
+}
+
+// life is short for attributes although the data never changes, because they
+// also tell how much of it this host holds, which costs no request. Data that
+// is yet to come is looked for each time.
+func (d *imageData) life() (entry, attr time.Duration) {
+	if img, ok := d.t.catalog.known(d.id); ok && img.Status != "active" {
+		return d.t.catalog.refresh, 0
+	}
+	return d.t.catalog.refresh, time.Second
+}
+
+func (d *imageData) stat(ctx context.Context, a *fuse.Attr) error {
+	img, err := d.current(ctx)
+	if err != nil {
+		return err
+	}
+	d.t.own(a, syscall.S_IFREG|0o444, img.UpdatedAt)
+	// Whatever becomes of the image, its size stays: a file that shrinks reads
+	// as one that has ended.
+	sized(a, max(img.Size, 0), d.t.store.Held(d.t.blobKey(img)))
+	return nil
+}
+
+// current is the image as far as it is known, or as it was when the file was
+// opened if it is no more. An image that is yet to get data is asked for.
+func (d *imageData) current(ctx context.Context) (glanceapi.Image, error) {
+	img, ok := d.t.catalog.known(d.id)
+	if ok && img.Status == "active" {
+		return img, nil
+	}
+	d.mu.Lock()
+	opened := d.blob != nil
+	img = d.image
+	d.mu.Unlock()
+	if opened {
+		return img, nil
+	}
+	return d.t.catalog.image(ctx, d.id)
+}
+
+// readable tells why an image's data cannot be opened for reading, by the
+// states of an image (Glance's "Image Statuses").
+func readable(img glanceapi.Image) error {
+	switch img.Status {
+	case "active", "queued":
+		return nil
+	case "saving", "uploading", "importing":
+		return errBusy
+	case "deactivated":
+		return iofs.ErrPermission
+	default: // killed, deleted, pending_delete
+		return errNoData
+	}
+}
+
+var (
+	_ = (gofs.NodeGetattrer)((*imageData)(nil))
+	_ = (gofs.NodeOpener)((*imageData)(nil))
+	_ = (gofs.NodeReader)((*imageData)(nil))
+	_ = (gofs.NodeOnForgetter)((*imageData)(nil))
+)
+
+// Getattr answers stat.
+func (d *imageData) Getattr(ctx context.Context, _ gofs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	return d.t.getattr(ctx, d, out)
+}
+
+// Open lets the kernel keep what it has read before: the data of an active
+// image never changes.
+func (d *imageData) Open(ctx context.Context, flags uint32) (gofs.FileHandle, uint32, syscall.Errno) {
+	img, err := d.t.catalog.image(ctx, d.id)
+	if err == nil {
+		err = readable(img)
+	}
+	if err == nil && flags&syscall.O_ACCMODE != syscall.O_RDONLY {
+		err = errReadOnly
+	}
+	if err != nil {
+		return nil, 0, d.t.errno("open data of image "+d.id, err)
+	}
+	open := uint32(fuse.FOPEN_NOFLUSH)
+	if img.Status != "active" || img.Size <= 0 {
+		return nil, open, 0
+	}
+	if _, err := d.open(ctx); err != nil {
+		return nil, 0, d.t.errno("open data of image "+d.id, err)
+	}
+	d.t.data.Store(d.stable().Ino, d)
+	return nil, open | fuse.FOPEN_KEEP_CACHE, 0
+}
+
+// Read returns all of dest, up to the end of the data, or an error and
+// nothing: the kernel takes a short read for the end of the file.
+func (d *imageData) Read(ctx context.Context, _ gofs.FileHandle, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
+	n, err := d.read(ctx, dest, off)
+	if err != nil && err != io.EOF {
+		return nil, d.t.errno(fmt.Sprintf("read data of image %s at %d", d.id, off), err)
+	}
+	return fuse.ReadResultData(dest[:n]), 0
+}
+
+func (d *imageData) read(ctx context.Context, dest []byte, off int64) (int, error) {
+	blob, err := d.open(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if d.t.strict {
+		if err := blob.Verify(ctx); err != nil {
+			return 0, err
+		}
+	}
+	n, err := blob.ReadAt(ctx, dest, off)
+	if errors.Is(err, iofs.ErrNotExist) {
+		err = errNoData // the file is there; what it showed is gone
+	}
+	return n, err
+}
+
+// open returns the blob behind the file.
+func (d *imageData) open(ctx context.Context) (*cache.Blob, error) {
+	d.mu.Lock()
+	blob := d.blob
+	d.mu.Unlock()
+	if blob != nil {
+		return blob, nil
+	}
+	img, err := d.t.catalog.recall(ctx, d.id)
+	if err != nil {
+		return nil, err
+	}
+	if err := readable(img); err != nil {
+		return nil, err
+	}
+	if img.Size == glanceapi.UnknownSize {
+		return nil, errNoData
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.blob != nil {
+		return d.blob, nil
+	}
+	d.image = img
+	d.blob, err = d.t.store.Blob(d.t.blobKey(img), img.Size, digest(img), source{d.t.service, img.ID, img.Size})
+	return d.blob, err
+}
+
+// OnForget gives the blob back.
+func (d *imageData) OnForget() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.t.data.Delete(d.stable().Ino)
+	if d.blob != nil {
+		d.blob.Close()
+		d.blob = nil
+	}
+}
+
+// complete returns the cache file of image data that is whole and verified,
+// and keeps it so until incomplete.
+func (d *imageData) complete() (*os.File, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.blob == nil {
+		return nil, false
+	}
+	return d.blob.Complete()
+}
+
+// incomplete undoes complete.
+func (d *imageData) incomplete() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.blob != nil {
+		d.blob.Release()
+	}
+}
+
+// verification is what user.glancefs.verified tells.
+func (d *imageData) verification() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.blob == nil {
+		return "unknown"
+	}
+	switch d.blob.Verification() {
+	case cache.Verified:
+		return "yes"
+	case cache.Mismatched:
+		return "no"
+	}
+	return "unknown"
+}
+
+// blobKey names an image's bytes for all clouds and all times: an id may be
+// used again only by an administrator who edits the database, and then the
+// checksum, or where there is none the date, is another.
+func (t *tree) blobKey(img glanceapi.Image) cache.Key {
+	sum := img.HashValue
+	if sum == "" {
+		sum = img.Checksum
+	}
+	if sum == "" {
+		sum = img.CreatedAt.UTC().Format(time.RFC3339)
+	}
+	return cache.Key(fmt.Sprintf("%s %s %d %s", t.service.Endpoint(), img.ID, img.Size, sum))
+}
+
+// digest is what an image's data is verified against: the service's chosen
+// hash, or the md5 that older services have only, or nothing.
+func digest(img glanceapi.Image) cache.Digest {
+	switch {
+	case img.HashValue != "" && cache.CanVerify(img.HashAlgo):
+		return cache.Digest{Algo: img.HashAlgo, Value: strings.ToLower(img.HashValue)}
+	case img.Checksum != "":
+		return cache.Digest{Algo: "md5", Value: strings.ToLower(img.Checksum)}
+	}
+	return cache.Digest{}
+}
+
+// A source fetches the bytes of one image.
+type source struct {
+	service opener
+	id      string
+	size    int64
+}
+
+// Open opens a stream of image data. What the service has refused for good is
+// marked as such; everything else is worth another try.
+func (s source) Open(ctx context.Context, off, n int64) (cache.Stream, error) {
+	data, err := s.service.OpenData(ctx, s.id, off, n, s.size)
+	if err != nil {
+		if !glanceapi.Temporary(err) {
+			err = backoff.Permanent(err)
+		}
+		return cache.Stream{}, err
+	}
+	return cache.Stream{Body: data.Body, Start: data.Start, End: data.End}, nil
+}

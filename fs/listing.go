@@ -1,0 +1,232 @@
+package fs
+
+import (
+	"context"
+	"reflect"
+	"time"
+
+	"glancefs/glanceapi"
+)
+
+const (
+	// fullEvery is how often a listing in use is read anew from start to end,
+	// which alone shows what was deleted, hidden or newly shared.
+	fullEvery = 10 * time.Minute
+	// clockSlack is taken off the service's clock when it is asked for what
+	// has changed: an image is stamped some time before it can be seen.
+	clockSlack = 2 * time.Second
+)
+
+// A listing is a whole walk and how true it is. It is never changed, only
+// replaced. The nil listing has no image and is never fresh.
+type listing struct {
+	walk   *walk
+	names  map[string][]string // ids by name
+	full   time.Time           // when it was last read from start to end
+	synced time.Time           // when it was last known to be true
+	clock  time.Time           // the service's clock then
+}
+
+func (l *listing) has(id string) bool { return l != nil && l.walk.seen[id] }
+
+func (l *listing) fresh(refresh time.Duration) bool {
+	return l != nil && time.Since(l.synced) < refresh
+}
+
+// worn reports whether l is due for a reading from start to end.
+func (l *listing) worn() bool { return time.Since(l.full) >= fullEvery }
+
+// list returns the listing of all images. The first one may still be growing;
+// later ones are as true as at most refresh ago, or as last known when the
+// service does not answer.
+func (c *catalog) list(ctx context.Context) (*walk, error) {
+	c.mu.Lock()
+	l := c.listing
+	if l == nil {
+		if c.first == nil {
+			c.first = newWalk()
+			go c.read(c.first)
+		}
+		w, saved := c.first, c.saved
+		c.mu.Unlock()
+		if saved != nil && !c.answers(ctx, w) {
+			return saved.walk, nil
+		}
+		return w, nil
+	}
+	c.mu.Unlock()
+	if !l.fresh(c.refresh) {
+		if _, err := share(ctx, c, "list", true, c.update); err != nil {
+			return nil, err
+		}
+		c.mu.Lock()
+		l = c.listing
+		c.mu.Unlock()
+	}
+	return l.walk, nil
+}
+
+// answers reports whether a first walk gets anywhere while a caller has patience.
+func (c *catalog) answers(ctx context.Context, w *walk) bool {
+	ctx, cancel := context.WithTimeout(ctx, c.patience(true))
+	defer cancel()
+	_, _, err := w.at(ctx, 0)
+	return err == nil
+}
+
+// read fills w with everything the service lists, and makes it the listing if
+// it ends well. A first walk that fails is forgotten, so that the next caller
+// tries again.
+func (c *catalog) read(w *walk) {
+	start := time.Now()
+	var clock time.Time
+	for page, err := range c.service.Images(c.ctx, glanceapi.Query{}) {
+		if err != nil {
+			c.note(err)
+			c.mu.Lock()
+			if c.first == w {
+				c.first = nil
+			}
+			c.mu.Unlock()
+			w.finish(err)
+			return
+		}
+		if clock.IsZero() {
+			clock = pageClock(page)
+		}
+		ids := make([]string, 0, len(page.Images))
+		c.mu.Lock()
+		for _, img := range page.Images {
+			c.keep(img)
+			ids = append(ids, img.ID)
+		}
+		c.mu.Unlock()
+		w.add(ids...)
+	}
+	c.note(nil)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	w.finish(nil)
+	c.adopt(w)
+	c.listing.full, c.listing.synced, c.listing.clock = start, start, clock
+	c.first, c.lone = nil, 0
+}
+
+// pageClock is the service's clock when it made the page, or else the latest
+// time it has stamped on an image of it.
+func pageClock(p glanceapi.Page) time.Time {
+	clock := p.Date
+	if clock.IsZero() {
+		for _, img := range p.Images {
+			if img.UpdatedAt.After(clock) {
+				clock = img.UpdatedAt
+			}
+		}
+	}
+	return clock
+}
+
+// update brings the listing up to date: with one request when little or
+// nothing has changed. When it is worn it is read anew in the background,
+// which nobody waits for.
+func (c *catalog) update() (*struct{}, error) {
+	c.mu.Lock()
+	old := c.listing
+	c.mu.Unlock()
+	if old.fresh(c.refresh) {
+		return nil, nil
+	}
+	if old.worn() || old.clock.IsZero() {
+		go c.flights.Do("full", func() (any, error) {
+			c.read(newWalk())
+			return nil, nil
+		})
+	}
+	if old.clock.IsZero() {
+		return nil, nil // an empty listing of a service that tells no time
+	}
+	start := time.Now()
+	d := delta{gone: make(map[string]bool)}
+	for page, err := range c.service.Images(c.ctx, glanceapi.Query{UpdatedSince: old.clock.Add(-clockSlack), Sort: "updated_at"}) {
+		if err != nil {
+			return nil, err
+		}
+		if !c.merge(&d, page) {
+			break // sorted by change: what follows is older, and known
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.listing.full != old.full {
+		return nil, nil // read anew meanwhile; that is as true as this
+	}
+	if d.changed {
+		c.adopt(c.listing.walk.amended(d.first, d.gone))
+	}
+	l := *c.listing
+	l.synced = start
+	if d.clock.After(l.clock) {
+		l.clock = d.clock
+	}
+	c.listing, c.lone = &l, 0
+	return nil, nil
+}
+
+// A delta is what has changed since a listing was true.
+type delta struct {
+	first   []string        // new ids, newest first
+	gone    map[string]bool // ids that list no more
+	changed bool
+	clock   time.Time // the service's, when it began to tell
+}
+
+// merge takes a page into d, and reports whether it brought any news.
+func (c *catalog) merge(d *delta, page glanceapi.Page) (news bool) {
+	if d.clock.IsZero() {
+		d.clock = pageClock(page)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, img := range page.Images {
+		r, known := c.images[img.ID]
+		news = news || !known || !reflect.DeepEqual(r.image, img)
+		c.keep(img)
+		if img.Hidden {
+			d.gone[img.ID] = true
+		} else if !c.listing.has(img.ID) {
+			d.first = append(d.first, img.ID)
+			news = true
+		}
+	}
+	d.changed = d.changed || news
+	return news
+}
+
+// adopt makes a whole walk the listing; images of the old one that are not in
+// it are forgotten. Called with mu held.
+func (c *catalog) adopt(w *walk) {
+	c.changes++
+	if c.listing != nil {
+		for _, id := range c.listing.walk.ids {
+			if !w.seen[id] {
+				c.drop(id)
+			}
+		}
+	}
+	l := c.listingOf(w)
+	if c.listing != nil {
+		l.full, l.synced, l.clock = c.listing.full, c.listing.synced, c.listing.clock
+	}
+	c.listing, c.saved = l, nil
+}
+
+// listingOf makes a listing of a whole walk. Called with mu held.
+func (c *catalog) listingOf(w *walk) *listing {
+	l := &listing{walk: w, names: make(map[string][]string, len(w.ids))}
+	for _, id := range w.ids {
+		if r, ok := c.images[id]; ok {
+			l.names[r.image.Name] = append(l.names[r.image.Name], id)
+		}
+	}
+	return l
+}

@@ -1,0 +1,132 @@
+package fs
+
+import (
+	"context"
+	iofs "io/fs"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"glancefs/glanceapi"
+)
+
+// member is the schema of members/WHO and of one element of members.json.
+type member struct {
+	ID       string  `json:"member_id"`
+	Status   *string `json:"status"`
+	CanShare *bool   `json:"can_share"`
+}
+
+func describeMember(m glanceapi.Member) member {
+	return member{ID: m.ID, Status: value(m.Status), CanShare: m.CanShare}
+}
+
+// membersView shows who an image is shared with, one file each.
+type membersView struct {
+	t  *tree
+	id string // of the image
+}
+
+// members makes the members directory of an image.
+func (t *tree) members(id string) *dir {
+	return &dir{
+		node: node{t: t}, id: nodeID("members", id), refresh: t.catalog.refresh, changed: t.changed(id),
+		view: membersView{t, id},
+	}
+}
+
+// changed is the mtime of what tells about an image.
+func (t *tree) changed(id string) func() time.Time {
+	return func() time.Time {
+		img, _ := t.catalog.known(id)
+		return img.UpdatedAt
+	}
+}
+
+func (v membersView) list(ctx context.Context) (entries, error) {
+	members, err := v.t.catalog.memberList(ctx, v.id)
+	if err != nil {
+		return nil, err
+	}
+	var a array
+	for _, m := range members {
+		if entry := escapeName(m.ID); entry != "" && len(entry) <= nameMax {
+			a = append(a, fuse.DirEntry{Name: entry, Mode: syscall.S_IFREG, Ino: nodeID("member", v.id+"/"+entry)})
+		}
+	}
+	slices.SortFunc(a, func(x, y fuse.DirEntry) int { return strings.Compare(x.Name, y.Name) })
+	return a, nil
+}
+
+func (v membersView) lookup(ctx context.Context, entry string) (child, error) {
+	who, ok := unescapeName(entry)
+	if !ok {
+		return nil, iofs.ErrNotExist
+	}
+	f := v.t.memberOf(v.id, who, entry)
+	if _, err := f.render(ctx); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// memberOf makes the file of one member of an image.
+func (t *tree) memberOf(id, who, entry string) *text {
+	find := func(list []glanceapi.Member) ([]byte, error) {
+		i := slices.IndexFunc(list, func(m glanceapi.Member) bool { return m.ID == who })
+		if i < 0 {
+			return nil, iofs.ErrNotExist
+		}
+		return encodeJSON(describeMember(list[i]))
+	}
+	return &text{
+		node: node{t: t}, kind: "member", of: id + "/" + entry,
+		render: func(ctx context.Context) ([]byte, error) {
+			list, err := t.catalog.memberList(ctx, id)
+			if err != nil {
+				return nil, err
+			}
+			return find(list)
+		},
+		size: func() int {
+			list, _ := t.catalog.knownMembers(id)
+			b, _ := find(list)
+			return len(b)
+		},
+		changed: t.changed(id),
+	}
+}
+
+// memberFile makes the members.json of an image.
+func (t *tree) memberFile(id string) *text {
+	encode := func(list []glanceapi.Member) ([]byte, error) {
+		all := []member{}
+		for _, m := range list {
+			all = append(all, describeMember(m))
+		}
+		slices.SortFunc(all, func(x, y member) int { return strings.Compare(x.ID, y.ID) })
+		return encodeJSON(all)
+	}
+	return &text{
+		node: node{t: t}, kind: "members.json", of: id,
+		render: func(ctx context.Context) ([]byte, error) {
+			list, err := t.catalog.memberList(ctx, id)
+			if err != nil {
+				return nil, err
+			}
+			return encode(list)
+		},
+		size: func() int {
+			list, ok := t.catalog.knownMembers(id)
+			if !ok {
+				return 0
+			}
+			b, _ := encode(list)
+			return len(b)
+		},
+		changed: t.changed(id),
+	}
+}

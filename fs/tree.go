@@ -1,0 +1,159 @@
+// Package fs is the tree a user sees: directories, image data, metadata and
+// the rules by which they show, and nothing else. It gets images from what the
+// image service's client offers, and bytes from the cache.
+//
+// Nodes hold an image's id and nothing that could not be found again from it;
+// their numbers are derived from what they are. Files are served without file
+// handles, so that a successor of this process could serve them too.
+package fs
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	gofs "github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sys/unix"
+
+	"glancefs/cache"
+	"glancefs/glanceapi"
+)
+
+// opener is what image data needs of the image service.
+type opener interface {
+	OpenData(ctx context.Context, id string, off, n, size int64) (glanceapi.Data, error)
+}
+
+// describer is what .glancefs tells of the image service.
+type describer interface {
+	Endpoint() string
+	Version() string
+	Stats() glanceapi.Stats
+}
+
+// A service is the image service as the tree uses it.
+type service interface {
+	lister
+	opener
+	describer
+}
+
+// tree is what all nodes of one mount share.
+type tree struct {
+	service  service
+	catalog  *catalog
+	store    *cache.Store
+	cacheDir string
+	uid, gid uint32
+	log      *slog.Logger
+	started  time.Time
+	metrics  *prometheus.Registry
+
+	strict bool // data is not readable before it is verified
+
+	lastError atomic.Pointer[failure]
+	data      sync.Map // of *imageData, by node number: those that were opened
+}
+
+// opened returns the image data of that node number, if that is what it is and
+// it has been opened.
+func (t *tree) opened(id uint64) *imageData {
+	d, _ := t.data.Load(id)
+	data, _ := d.(*imageData)
+	return data
+}
+
+// failure is an error that a user saw as EIO.
+type failure struct {
+	doing, reason string
+	at            time.Time
+}
+
+// node is the part that all kinds of node have: the tree they belong to, and
+// the refusal to be changed.
+type node struct {
+	gofs.Inode
+	t *tree
+}
+
+// A child is a node as a directory hands it out.
+type child interface {
+	gofs.InodeEmbedder
+	// stable tells the child's type and number, which depend on what it is
+	// only, in this process and any other.
+	stable() gofs.StableAttr
+	// stat fills in what is known. It asks the service only for an image of
+	// which nothing is known.
+	stat(ctx context.Context, a *fuse.Attr) error
+	// life is how long the kernel may rely on the name and on the attributes.
+	life() (entry, attr time.Duration)
+}
+
+// nodeID derives a node's number from what it is. go-fuse keeps the numbers
+// from 1<<63 up, and 0 and 1, to itself. The hash makes it infeasible to choose an
+// image's id so that its node takes the place of another's.
+func nodeID(kind, id string) uint64 {
+	sum := sha256.Sum256([]byte(kind + "/" + id))
+	return max(2, binary.BigEndian.Uint64(sum[:8])&^(1<<63))
+}
+
+// blockSize is st_blksize of every file: what cp and cat read at a time.
+const blockSize = 1 << 20
+
+// own fills in what all attributes have in common.
+func (t *tree) own(a *fuse.Attr, mode uint32, changed time.Time) {
+	a.Mode, a.Nlink, a.Blksize = mode, 1, blockSize
+	a.Uid, a.Gid = t.uid, t.gid
+	a.SetTimes(&changed, &changed, &changed)
+}
+
+// sized fills in the size, and the bytes of it that this host holds.
+func sized(a *fuse.Attr, size, held int64) {
+	a.Size, a.Blocks = uint64(size), uint64(held+511)/512
+}
+
+var (
+	_ = (gofs.NodeStatfser)((*node)(nil))
+	_ = (gofs.NodeSetattrer)((*node)(nil))
+	_ = (gofs.NodeSetxattrer)((*node)(nil))
+	_ = (gofs.NodeRemovexattrer)((*node)(nil))
+	_ = (gofs.NodeFsyncer)((*node)(nil))
+)
+
+// Statfs tells the space of the cache's file system, which is local: the
+// service is not asked, because df must never wait for a network.
+func (n *node) Statfs(_ context.Context, out *fuse.StatfsOut) syscall.Errno {
+	var st unix.Statfs_t
+	if err := unix.Statfs(n.t.cacheDir, &st); err != nil {
+		return n.t.errno("statfs of the cache directory", err)
+	}
+	*out = fuse.StatfsOut{
+		Blocks: st.Blocks, Bfree: st.Bfree, Bavail: st.Bavail, Files: st.Files, Ffree: st.Ffree,
+		Bsize: uint32(st.Bsize), Frsize: uint32(st.Frsize), NameLen: nameMax,
+	}
+	return 0
+}
+
+// Setattr refuses: go-fuse's default reads as "not supported", which makes
+// tools try other ways.
+func (n *node) Setattr(context.Context, gofs.FileHandle, *fuse.SetAttrIn, *fuse.AttrOut) syscall.Errno {
+	return n.t.errno("setattr", errReadOnly)
+}
+
+// Fsync has nothing to do: what can be read here is stored elsewhere.
+func (n *node) Fsync(context.Context, gofs.FileHandle, uint32) syscall.Errno { return 0 }
+
+// Setxattr refuses in the way that lets cp -p go on.
+func (n *node) Setxattr(context.Context, string, []byte, uint32) syscall.Errno {
+	return syscall.ENOTSUP
+}
+
+// Removexattr refuses as Setxattr does.
+func (n *node) Removexattr(context.Context, string) syscall.Errno { return syscall.ENOTSUP }

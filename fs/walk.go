@@ -1,0 +1,102 @@
+package fs
+
+import (
+	"context"
+	"sync"
+)
+
+// A walk is one listing of the service's images, newest first, which can be
+// read while it still grows. A finished walk never changes.
+type walk struct {
+	mu    sync.Mutex
+	ids   []string
+	seen  map[string]bool
+	done  bool
+	err   error         // why it ended early
+	grown chan struct{} // closed, and replaced, when any of the above changes
+}
+
+func newWalk() *walk {
+	return &walk{seen: make(map[string]bool), grown: make(chan struct{})}
+}
+
+// add appends the ids that are new: a walk that had to start over meets those
+// it has again.
+func (w *walk) add(ids ...string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, id := range ids {
+		if !w.seen[id] {
+			w.seen[id] = true
+			w.ids = append(w.ids, id)
+		}
+	}
+	w.changed()
+}
+
+// finish ends the walk.
+func (w *walk) finish(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.done, w.err = true, err
+	w.changed()
+}
+
+func (w *walk) changed() {
+	close(w.grown)
+	w.grown = make(chan struct{})
+}
+
+// at returns the i-th id, waiting for it if need be; ok is false at the end.
+func (w *walk) at(ctx context.Context, i int) (id string, ok bool, err error) {
+	for {
+		w.mu.Lock()
+		n, done, err, grown := len(w.ids), w.done, w.err, w.grown
+		if i < n {
+			id = w.ids[i]
+		}
+		w.mu.Unlock()
+		if i < n {
+			return id, true, nil
+		}
+		if done {
+			return "", false, err
+		}
+		select {
+		case <-grown:
+		case <-ctx.Done():
+			return "", false, ctx.Err()
+		}
+	}
+}
+
+// ready reports whether at(i) answers at once.
+func (w *walk) ready(i int) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return i < len(w.ids) || w.done
+}
+
+// wait returns when the walk has ended, with its error.
+func (w *walk) wait(ctx context.Context) error {
+	for i := 0; ; i++ {
+		if _, ok, err := w.at(ctx, i); !ok {
+			return err
+		}
+	}
+}
+
+// amended returns a finished walk with the ids of first before those of w, and
+// without those of gone. w must be finished.
+func (w *walk) amended(first []string, gone map[string]bool) *walk {
+	n := newWalk()
+	n.add(first...)
+	for _, id := range w.ids {
+		if !gone[id] && !n.seen[id] {
+			n.seen[id] = true
+			n.ids = append(n.ids, id)
+		}
+	}
+	n.finish(nil)
+	return n
+}
