@@ -1,0 +1,18 @@
+# Every target is one line; what it needs it installs.
+GO ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+FUZZ_TIME ?= 30s
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+.PHONY: build demo test race bench lint fuzz soak install deps
+
+build: ; CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/glancefs .
+demo: build ; ./bin/glancefs demo
+test: deps lint ; $(GO) test -timeout 9m ./...
+race: deps ; GLANCEFS_RACE=1 $(GO) test -race -timeout 20m ./...
+bench: deps ; $(GO) test -run '^$$' -bench . -benchtime 9x -timeout 30m ./cache ./integration
+soak: deps ; GLANCEFS_SOAK=$${GLANCEFS_SOAK:-10m} $(GO) test -count=1 -v -timeout 60m -run '^TestSoak$$' ./integration
+fuzz: ; for f in ./fs:FuzzNames ./cache:FuzzIndex ./glanceapi:FuzzUnquote ./glanceapi:FuzzEachField ./glanceapi:FuzzDecodeImage; do $(GO) test -run '^$$' -fuzz "^$${f#*:}$$" -fuzztime $(FUZZ_TIME) $${f%:*} || exit 1; done
+lint: ; test -z "$$(gofmt -l .)" && $(GO) vet ./... && $(GO) run $(STATICCHECK) ./...
+install: build ; install -D -m 755 bin/glancefs $(DESTDIR)/usr/local/bin/glancefs
+deps: ; sh integration/install.sh

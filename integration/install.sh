@@ -1,0 +1,48 @@
+#!/bin/sh
+# Installs what the integration tests need from Debian 12: the servers they run
+# (Glance, Keystone), the OpenStack command line clients, and the programs they
+# point at the mount. Needs root when something is missing; starts no service.
+# Silent and quick when nothing is missing.
+set -eu
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive
+
+missing=
+for p in attr curl glance-api jq keystone python3-glanceclient python3-openstackclient qemu-utils; do
+	dpkg-query -W -f '${db:Status-Status}\n' "$p" 2>/dev/null | grep -qx installed || missing="$missing $p"
+done
+[ -n "$missing" ] || exit 0
+if [ "$(id -u)" != 0 ]; then
+	echo "integration: missing packages, and not root:$missing" >&2
+	exit 1
+fi
+echo "integration: installing$missing" >&2
+
+# The packages' own set-up would ask for databases and start daemons on fixed
+# ports; the tests make their own of both.
+debconf-set-selections <<-END
+	glance-common glance/configure_db boolean false
+	glance-common glance/configure_ksat boolean false
+	glance-common glance/configure_rabbit boolean false
+	glance-api glance/register-endpoint boolean false
+	keystone keystone/configure_db boolean false
+	keystone keystone/create-admin-tenant boolean false
+	keystone keystone/register-endpoint boolean false
+END
+log=$(mktemp)
+policy=/usr/sbin/policy-rc.d
+if [ -e $policy ]; then
+	policy=
+else
+	printf '#!/bin/sh\nexit 101\n' >$policy
+	chmod 755 $policy
+fi
+trap 'rm -f "$log" $policy' EXIT
+
+apt() { apt-get -qq -y --no-install-recommends -o DPkg::Lock::Timeout=600 -o Dpkg::Use-Pty=0 "$@" >>"$log" 2>&1; }
+# The package lists of a container image are absent or out of date; fetching
+# them takes a while, so only when the install fails without.
+# shellcheck disable=SC2086
+apt install $missing || { apt update && apt install $missing; } || {
+	tail -n 30 "$log" >&2
+	exit 1
+}

@@ -1,0 +1,362 @@
+package integration
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"glancefs/glanceapi/glancetest"
+	"glancefs/glanceapi/server"
+)
+
+// verified waits until glancefs has verified an image, and returns what it
+// says of it.
+func verified(tb testing.TB, data string) (verdict string) {
+	tb.Helper()
+	err := eventually(data+" to be verified", func() (bool, error) {
+		out, err := try(nil, "getfattr", "--absolute-names", "--only-values", "-n", "user.glancefs.verified", data)
+		verdict = string(out)
+		return verdict == "yes" || verdict == "no", err
+	})
+	if err != nil {
+		tb.Error(err)
+	}
+	return verdict
+}
+
+// passes reports whether reads of data go past glancefs: it counts the bytes
+// it gives to readers.
+func passes(tb testing.TB, m *Mount, data string) bool {
+	tb.Helper()
+	before := m.Stats(tb, "glancefs_read_bytes_total")
+	run(tb, "dd", "if="+data, "of=/dev/null", "bs=64K", "iflag=direct", "status=none")
+	return m.Stats(tb, "glancefs_read_bytes_total") == before
+}
+
+// TestCacheOutlives reads an image, and reads it again after the mount ended in
+// different ways: no data is asked for any more.
+func TestCacheOutlives(t *testing.T) {
+	s := glancetest.New(t)
+	data := noise(t.Name(), 50<<20+17)
+	id := s.Add(t, "disk", data)
+	m := mount(t, "--endpoint", s.URL)
+	file := filepath.Join(m.Dir, "images", id, "data")
+	sha512sum(t, file, data)
+	for _, end := range []string{"SIGTERM", "SIGKILL", "umount"} {
+		s.Reset()
+		switch end {
+		case "SIGTERM":
+			m.Stop(t)
+		case "SIGKILL":
+			m.Kill9(t)
+			run(t, "glancefs", "umount", m.Dir)
+		case "umount":
+			run(t, "glancefs", "umount", m.Dir)
+			if err := m.wait(); err != nil {
+				t.Error(err)
+			}
+		}
+		m.Again(t)
+		sha512sum(t, file, data)
+		if n := s.DataRequests(); n != 0 {
+			t.Errorf("after %s: %d data requests", end, n)
+		}
+	}
+	if v := verified(t, file); v != "yes" {
+		t.Errorf("verified: %q", v)
+	}
+	if !passes(t, m, file) {
+		t.Error("a verified image is not read by passthrough")
+	}
+}
+
+// TestSpoiledCache flips a byte of each cache file between two mounts.
+func TestSpoiledCache(t *testing.T) {
+	s := glancetest.New(t)
+	data := noise(t.Name(), 5<<20)
+	id := s.Add(t, "disk", data)
+	m := mount(t, "--endpoint", s.URL)
+	file := filepath.Join(m.Dir, "images", id, "data")
+	sha512sum(t, file, data)
+	verified(t, file)
+	blobs := filepath.Join(filepath.Dir(m.Dir), "cache", "blobs")
+	for _, off := range []int64{0, 70_000, 4096 + 8*3, 5<<20 - 1} {
+		files, err := filepath.Glob(blobs + "/*")
+		if err != nil || len(files) != 2 {
+			t.Fatal(files, err)
+		}
+		for _, path := range files {
+			m.Stop(t)
+			flip(t, path, off)
+			m.Again(t)
+			sha512sum(t, file, data)
+			if v := verified(t, file); v != "yes" {
+				t.Errorf("verified: %q", v)
+			}
+		}
+	}
+}
+
+// flip inverts the byte of a file at off, if there is one.
+func flip(tb testing.TB, path string, off int64) {
+	tb.Helper()
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer f.Close()
+	var b [1]byte
+	if _, err := f.ReadAt(b[:], off); err == io.EOF {
+		return
+	}
+	b[0] ^= 0x10
+	if _, err := f.WriteAt(b[:], off); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// TestPassthroughOutlives: a file opened by passthrough is read on after the
+// process has been killed.
+func TestPassthroughOutlives(t *testing.T) {
+	s := glancetest.New(t)
+	data := noise(t.Name(), 8<<20)
+	id := s.Add(t, "disk", data)
+	m := mount(t, "--endpoint", s.URL)
+	file := filepath.Join(m.Dir, "images", id, "data")
+	sha512sum(t, file, data)
+	if v := verified(t, file); v != "yes" {
+		t.Fatalf("verified: %q", v)
+	}
+	reader, err := command(t.Context(), nil, "sh", "-c", `exec <"$1"; echo; read x <"$2"; cat`, "sh", file, pipe(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := reader.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := reader.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(out, make([]byte, 1)); err != nil { // it has the file open
+		t.Fatal(err)
+	}
+	m.Kill9(t)
+	if err := os.WriteFile(reader.Args[len(reader.Args)-1], []byte("\n"), 0); err != nil {
+		t.Fatal(err)
+	}
+	got, err := io.ReadAll(out)
+	if err != nil || !bytes.Equal(got, data) {
+		t.Errorf("%d bytes of %d were read after the death of glancefs (%v)", len(got), len(data), err)
+	}
+	if err := reader.Wait(); err != nil {
+		t.Error(err)
+	}
+	run(t, "glancefs", "umount", m.Dir)
+	m.Again(t)
+	sha512sum(t, file, data)
+}
+
+// pipe makes a named pipe.
+func pipe(tb testing.TB) string {
+	tb.Helper()
+	dir, err := os.MkdirTemp(scratch(), "pipe")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	run(tb, "mkfifo", dir+"/go")
+	return dir + "/go"
+}
+
+// TestModesMix opens an image before and after it is complete, in every order
+// and in several processes; the kernel would answer EIO if one inode were open
+// in two ways.
+func TestModesMix(t *testing.T) {
+	s := glancetest.New(t)
+	data := noise(t.Name(), 4<<20)
+	id := s.Add(t, "disk", data)
+	m := mount(t, "--endpoint", s.URL)
+	file := filepath.Join(m.Dir, "images", id, "data")
+	out := run(t, "sh", "-c", `
+		exec 3<"$1"; head -c 4096 <&3 >/dev/null
+		cat "$1" >/dev/null
+		until [ "$(getfattr --absolute-names --only-values -n user.glancefs.verified "$1")" = yes ]; do sleep 0.1; done
+		for i in 1 2 3 4; do sha512sum <"$1" & done; wait
+		exec 3<&-
+		exec 4<"$1" 5<"$1"; sha512sum <&4; exec 4<&-
+		sha512sum <"$1"; dd if="$1" bs=1M iflag=direct status=none | sha512sum; sha512sum <&5`, "sh", file)
+	sums := strings.Fields(strings.ReplaceAll(string(out), "-", ""))
+	if len(sums) != 8 {
+		t.Fatalf("%d sums: %q", len(sums), out)
+	}
+	for _, sum := range sums {
+		if sum != sums[0] {
+			t.Error("readers differ")
+		}
+	}
+	sha512sum(t, file, data)
+	if !passes(t, m, file) {
+		t.Error("not by passthrough after all were closed")
+	}
+}
+
+// TestWrongBytes has the server send other bytes than the checksum is of.
+func TestWrongBytes(t *testing.T) {
+	s := glancetest.New(t)
+	data := noise(t.Name(), 3<<20)
+	id := s.Add(t, "disk", data)
+	s.SetFaults(glancetest.Fault{Match: glancetest.IsData, Invert: true})
+	m := mount(t, "--endpoint", s.URL)
+	file := filepath.Join(m.Dir, "images", id, "data")
+	for range 2 { // the first time may have been an accident on the way
+		run(t, "dd", "if="+file, "of=/dev/null", "bs=1M", "iflag=direct", "status=none")
+		time.Sleep(500 * time.Millisecond)
+	}
+	if v := verified(t, file); v != "no" {
+		t.Errorf("verified: %q", v)
+	}
+	if passes(t, m, file) {
+		t.Error("it is read by passthrough")
+	}
+	if !strings.Contains(m.Stderr.String(), "does not match its checksum") {
+		t.Error("the log does not tell")
+	}
+	if out := string(run(t, "glancefs", "status", m.Dir)); !strings.Contains(out, "MISMATCH") || !strings.Contains(out, id) {
+		t.Errorf("status does not tell: %s", out)
+	}
+	if _, err := try(nil, "glancefs", "warm", m.Dir, id); err == nil {
+		t.Error("warm is content")
+	}
+}
+
+// TestStrict: no byte is given out before all of the image is verified.
+func TestStrict(t *testing.T) {
+	s := glancetest.New(t)
+	data := noise(t.Name(), 6<<20)
+	good, bad := s.Add(t, "good", data), s.Add(t, "bad", data)
+	s.SetFaults(glancetest.Fault{Match: glancetest.Image(bad), Invert: true})
+	m := mount(t, "--endpoint", s.URL, "--verify", "strict")
+	sha512sum(t, filepath.Join(m.Dir, "images", good, "data"), data)
+	out, err := try(nil, "head", "-c", "10", filepath.Join(m.Dir, "images", bad, "data"))
+	if err == nil || len(out) > 0 || !strings.Contains(err.Error(), "Input/output error") {
+		t.Errorf("%q, %v", out, err)
+	}
+	if n := s.MaxTimesSent(bad); n > 2 {
+		t.Errorf("it was fetched %d times", n)
+	}
+}
+
+// TestSmallDisk reads an image that is larger than the cache, and than its file
+// system.
+func TestSmallDisk(t *testing.T) {
+	for name, c := range map[string]struct {
+		flag string
+		most int64
+	}{"budget": {"64MiB", 64<<20 + 8*4<<20}, "full disk": {"1GiB", 96 << 20}} {
+		t.Run(name, func(t *testing.T) {
+			s := glancetest.New(t)
+			data := noise(t.Name(), 200<<20)
+			id := s.Add(t, "disk", data)
+			dir, err := os.MkdirTemp(scratch(), "tmpfs")
+			if err != nil {
+				t.Fatal(err)
+			}
+			run(t, "mount", "-t", "tmpfs", "-o", "size=96m", "tmpfs", dir)
+			t.Cleanup(func() { try(nil, "umount", "-l", dir) })
+			m := mount(t, "--endpoint", s.URL, "--cache-dir", dir, "--cache-size", c.flag)
+			file := filepath.Join(m.Dir, "images", id, "data")
+			for range 2 {
+				sha512sum(t, file, data)
+			}
+			for i := range 40 {
+				sameAt(t, file, data, i*7919*613%(len(data)-1<<20), 300_000)
+			}
+			used := strings.Fields(string(run(t, "df", "--output=used", "-B1", dir)))[1]
+			if len(used) > len(fmt.Sprint(c.most)) || len(used) == len(fmt.Sprint(c.most)) && used > fmt.Sprint(c.most) {
+				t.Errorf("%s bytes used, want at most %d", used, c.most)
+			}
+		})
+	}
+}
+
+// TestWhatIsOpenStays: an image that is deactivated or deleted on the server
+// stays as long as it was for whoever has it open.
+func TestWhatIsOpenStays(t *testing.T) {
+	for _, end := range []string{"deactivate", "delete"} {
+		t.Run(end, func(t *testing.T) {
+			s := glancetest.New(t)
+			data := noise(t.Name(), 2<<20)
+			id := s.Add(t, "disk", data)
+			m := mount(t, "--endpoint", s.URL, "--refresh", "100ms")
+			file := filepath.Join(m.Dir, "images", id, "data")
+			fifo := pipe(t)
+			reader, err := command(t.Context(), nil, "sh", "-c", `exec <"$1"; head -c 1000 >/dev/null; dd bs=1M iflag=direct of=/dev/null status=none <"$1"; echo; read x <"$2"; stat -L -c %s /dev/stdin; sha512sum <&0`, "sh", file, fifo)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out, err := reader.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := reader.Start(); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.ReadFull(out, make([]byte, 1)); err != nil {
+				t.Fatal(err)
+			}
+			method, path := http.MethodDelete, "/v2/images/"+id
+			if end == "deactivate" {
+				method, path = http.MethodPost, path+"/actions/deactivate"
+			}
+			run(t, "curl", "-sSf", "-X", method, s.URL+path)
+			time.Sleep(300 * time.Millisecond)
+			if _, err := try(nil, "cat", file); err == nil {
+				t.Error("it can still be opened")
+			}
+			if err := os.WriteFile(fifo, []byte("\n"), 0); err != nil {
+				t.Fatal(err)
+			}
+			rest, err := io.ReadAll(out)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if size := strings.Fields(string(rest))[0]; size != fmt.Sprint(len(data)) {
+				t.Errorf("its size is %s", size)
+			}
+			if err := reader.Wait(); err != nil {
+				t.Errorf("%v: %s", err, rest)
+			}
+		})
+	}
+}
+
+// TestWarm fetches images whole and has them verified.
+func TestWarm(t *testing.T) {
+	s := glancetest.New(t)
+	data := noise(t.Name(), 9<<20+5)
+	id := s.Add(t, "disk", data)
+	s.Add(t, "other", data[:1<<20])
+	none := s.Add(t, "unsummed", data[:1000], func(r *server.Record) {})
+	m := mount(t, "--endpoint", s.URL)
+	run(t, "glancefs", "warm", m.Dir, id, "other", none)
+	if n := s.MaxTimesSent(id); n != 1 {
+		t.Errorf("a byte was sent %d times", n)
+	}
+	s.Reset()
+	if out := string(run(t, "glancefs", "warm", m.Dir, "disk")); !strings.Contains(out, "complete and verified") {
+		t.Errorf("warm says %q", out)
+	}
+	sha512sum(t, filepath.Join(m.Dir, "images", id, "data"), data)
+	if n := s.DataRequests(); n != 0 {
+		t.Errorf("%d data requests for a warm image", n)
+	}
+	if _, err := try(nil, "glancefs", "warm", m.Dir, "disk", "nosuch"); err == nil || !strings.Contains(err.Error(), "nosuch") {
+		t.Errorf("an image that is not there: %v", err)
+	}
+}

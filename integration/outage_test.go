@@ -1,0 +1,101 @@
+package integration
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"glancefs/glanceapi/glancetest"
+)
+
+// TestOfflineStart mounts while the service is down, with what an earlier mount
+// has left: that is served, and the rest as soon as the service is back.
+func TestOfflineStart(t *testing.T) {
+	s := glancetest.New(t)
+	data := noise(t.Name(), 3<<20)
+	id := s.Add(t, "disk", data)
+	cold := s.Add(t, "cold", data)
+	m := mount(t, "--endpoint", s.URL, "--timeout", "3s", "--refresh", "1s")
+	images, byName := filepath.Join(m.Dir, "images"), filepath.Join(m.Dir, "by-name")
+	sha512sum(t, filepath.Join(images, id, "data"), data)
+	run(t, "ls", "-l", images)
+	m.Stop(t)
+
+	s.SetFaults(glancetest.Fault{Break: glancetest.Drop})
+	m.Again(t)
+	sha512sum(t, filepath.Join(byName, "disk", "data"), data)
+	if out := strings.Fields(string(run(t, "ls", images))); len(out) != 2 {
+		t.Errorf("listed: %q", out)
+	}
+	if out := string(run(t, "ls", byName)); out != "cold\ndisk\n" {
+		t.Errorf("listed by name: %q", out)
+	}
+	run(t, "df", m.Dir)
+	run(t, "cat", filepath.Join(images, id, "meta.json"))
+	if _, err := try(nil, "cat", filepath.Join(images, cold, "data")); err == nil || !strings.Contains(err.Error(), "Input/output error") {
+		t.Errorf("what is not cached: %v", err)
+	}
+	if out := string(run(t, "glancefs", "status", m.Dir)); !strings.Contains(out, "last error") {
+		t.Errorf("status does not tell: %s", out)
+	}
+
+	s.SetFaults()
+	err := eventually("the service to be used again", func() (bool, error) {
+		_, err := try(nil, "cat", filepath.Join(images, cold, "data"))
+		return err == nil, err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	sha512sum(t, filepath.Join(images, cold, "data"), data)
+}
+
+// TestOutage stops the service under a mount: what is cached and known is
+// served, a miss waits for the service, and killed readers go.
+func TestOutage(t *testing.T) {
+	s := glancetest.New(t)
+	data := noise(t.Name(), 3<<20)
+	id := s.Add(t, "disk", data)
+	s.AddN(t, 200)
+	m := mount(t, "--endpoint", s.URL, "--refresh", "100ms")
+	images := filepath.Join(m.Dir, "images")
+	file := filepath.Join(images, id, "data")
+	sameAt(t, file, data, 0, 1<<20)
+	run(t, "ls", "-l", images)
+
+	s.SetFaults(glancetest.Fault{Break: glancetest.Hang})
+	time.Sleep(200 * time.Millisecond)
+	sameAt(t, file, data, 0, 64<<10)
+	if n := strings.Count(string(run(t, "ls", "-l", images)), "\n"); n != 202 {
+		t.Errorf("%d lines listed", n)
+	}
+	run(t, "df", m.Dir)
+	reader, err := command(t.Context(), nil, "dd", "if="+file, "of=/dev/null", "bs=64K", "skip=40", "iflag=direct")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := reader.Start(); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(300 * time.Millisecond)
+	reader.Process.Signal(os.Kill)
+	gone := make(chan struct{})
+	go func() { reader.Wait(); close(gone) }()
+	select {
+	case <-gone:
+	case <-time.After(10 * time.Second):
+		t.Error("a killed reader waits on")
+	}
+
+	// A reader who waits gets its bytes when the service is back.
+	done := make(chan struct{})
+	go func() {
+		sha512sum(t, file, data)
+		close(done)
+	}()
+	time.Sleep(300 * time.Millisecond)
+	s.SetFaults()
+	<-done
+}

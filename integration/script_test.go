@@ -1,0 +1,145 @@
+package integration
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestScript runs the scripts of testdata. They have these commands besides
+// testscript's own, none of which can be negated:
+//
+//	server MODE           starts a server of glance.sh; sets $GLANCE, its URL
+//	noise FILE SIZE       makes a file of SIZE bytes that do not repeat
+//	upload NAME FILE VAR  makes an active image with curl as $OS_TOKEN; sets $VAR to its id
+//	mount FLAG...         runs glancefs mount in the background until it is ready; sets $MNT
+//	refused FLAG... DIR   runs a glancefs mount that must fail by itself, with one line on stderr
+//	umount                glancefs umount $MNT; the process of mount must end with status 0
+//	listed DIR NAME       waits until ls shows NAME in DIR
+//	stats NAME            prints a counter of .glancefs/stats
+func TestScript(t *testing.T) {
+	t.Parallel()
+	require(t)
+	bin, err := buildGlancefs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		// The work directories go with the run's, after its namespaces: nothing
+		// here removes a tree that might have a mount in it.
+		WorkdirRoot:        scratch(),
+		RequireUniqueNames: true,
+		Deadline:           time.Now().Add(3 * patience),
+		Setup: func(e *testscript.Env) error {
+			e.Vars = append(e.Vars, environ(bin)...)
+			e.Values[scriptKey{}] = &script{tb: e.T().(testing.TB)}
+			return os.Chmod(e.WorkDir, 0o755)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"server":  scriptCommand((*script).server, "MODE"),
+			"noise":   scriptCommand((*script).noise, "FILE", "SIZE"),
+			"upload":  scriptCommand((*script).upload, "NAME", "FILE", "VAR"),
+			"mount":   scriptCommand((*script).mount, "FLAG..."),
+			"refused": scriptCommand((*script).refused, "FLAG..."),
+			"umount":  scriptCommand((*script).umount),
+			"listed":  scriptCommand((*script).listed, "DIR", "NAME"),
+			"stats":   scriptCommand((*script).stats, "NAME"),
+		},
+	})
+}
+
+// A script is what one script has started.
+type script struct {
+	tb     testing.TB
+	glance *glance
+	m      *Mount
+}
+
+type scriptKey struct{}
+
+// scriptCommand makes a command of a method. A last parameter in "..." takes
+// any number of arguments.
+func scriptCommand(f func(*script, *testscript.TestScript, []string) error, params ...string) func(*testscript.TestScript, bool, []string) {
+	some := len(params) > 0 && strings.HasSuffix(params[len(params)-1], "...")
+	return func(ts *testscript.TestScript, neg bool, args []string) {
+		if neg || !some && len(args) != len(params) {
+			ts.Fatalf("wants %q, without !", params)
+		}
+		ts.Check(f(ts.Value(scriptKey{}).(*script), ts, args))
+	}
+}
+
+func (s *script) server(ts *testscript.TestScript, args []string) (err error) {
+	start, ok := map[string]func() (*glance, error){"noauth": noauth, "norange": norange, "tokens": tokens}[args[0]]
+	if !ok {
+		return fmt.Errorf("no server %q", args[0])
+	}
+	if s.glance, err = start(); err != nil {
+		return err
+	}
+	ts.Setenv("GLANCE", s.glance.URL)
+	return nil
+}
+
+func (s *script) noise(ts *testscript.TestScript, args []string) error {
+	n, err := strconv.Atoi(args[1])
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(ts.MkAbs(args[0]), noise(ts.Name()+args[0], n), 0o644)
+}
+
+func (s *script) upload(ts *testscript.TestScript, args []string) error {
+	id, err := s.glance.upload(ts.Getenv("OS_TOKEN"), args[0], ts.MkAbs(args[1]))
+	ts.Setenv(args[2], id)
+	return err
+}
+
+func (s *script) mount(ts *testscript.TestScript, args []string) (err error) {
+	s.m, err = newMount([]string{"OS_TOKEN=" + ts.Getenv("OS_TOKEN")}, args...)
+	if err != nil {
+		return err
+	}
+	m := s.m
+	s.tb.Cleanup(func() { m.finish(s.tb) })
+	ts.Setenv("MNT", m.Dir)
+	return m.start()
+}
+
+func (s *script) refused(ts *testscript.TestScript, args []string) error {
+	log, err := refused(nil, append(args[:len(args)-1:len(args)-1], ts.MkAbs(args[len(args)-1]))...)
+	fmt.Fprint(ts.Stderr(), log)
+	return err
+}
+
+func (s *script) umount(*testscript.TestScript, []string) error {
+	if _, err := try(nil, "glancefs", "umount", s.m.Dir); err != nil {
+		return err
+	}
+	return s.m.wait()
+}
+
+func (s *script) listed(ts *testscript.TestScript, args []string) error {
+	dir, name := ts.MkAbs(args[0]), args[1]
+	return eventually(name+" in "+filepath.Base(dir), func() (bool, error) {
+		out, err := try(nil, "ls", dir)
+		return err == nil && slices.Contains(strings.Split(string(out), "\n"), name), err
+	})
+}
+
+func (s *script) stats(ts *testscript.TestScript, args []string) error {
+	v, err := s.m.stats(args[0])
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(ts.Stdout(), "%.0f\n", v)
+	return err
+}
