@@ -23,7 +23,7 @@ type Config struct {
 	Token    string        // sent to Endpoint as X-Auth-Token; "" sends none
 	Cloud    string        // entry of clouds.yaml; "" takes OS_CLOUD, else the OS_* environment
 	CACert   string        // PEM file of further trusted roots; "" takes OS_CACERT
-	Timeout  time.Duration // how long one metadata call may take with its retries; 0 for no limit
+	Timeout  time.Duration // how long one metadata call may take with its retries, and an upload stand still; 0 for no limit
 	Log      *slog.Logger  // nil for none
 }
 
@@ -35,10 +35,15 @@ type Client struct {
 	seek *seekMemory
 }
 
-// A dialect is one version of the API: it knows paths and the shape of
-// answers. Whatever is the same for all versions is done by conn and Client.
+// A dialect is one version of the API: it knows paths and the shape of requests
+// and answers. Whatever is the same for all versions is done by conn and Client.
 type dialect interface {
 	version() string
+	reader
+	writer
+}
+
+type reader interface {
 	image(ctx context.Context, id string) (Image, error)
 	// page returns one page of images behind marker, "" for the first, and the
 	// marker of the page after it, "" if there is none. Images with ids that
@@ -49,6 +54,13 @@ type dialect interface {
 	// data returns where an image's bytes are, and whether asking for a part
 	// of them may work.
 	data(id string) (path string, seekable bool)
+}
+
+type writer interface {
+	create(ctx context.Context, n NewImage) (Image, error)
+	// upload returns the request that fills an image, without its body.
+	upload(ctx context.Context, id string, o UploadOptions) (call, error)
+	remove(ctx context.Context, id string) error
 }
 
 // startBudget is how long New tries again, so that a service that is down makes
@@ -69,10 +81,10 @@ func New(ctx context.Context, c Config) (*Client, error) {
 	if a.tls.InsecureSkipVerify {
 		c.Log.Warn("certificates are not verified, as clouds.yaml demands")
 	}
-	n := &conn{http: newHTTPClient(a.tls), timeout: c.Timeout, log: c.Log}
+	n := &conn{http: newHTTPClient(a.tls), upload: newUploadClient(a.tls), timeout: c.Timeout, log: c.Log}
 	api, err := n.connect(ctx, a)
 	if err != nil {
-		n.http.CloseIdleConnections()
+		n.close()
 		return nil, err
 	}
 	return &Client{conn: n, api: api, seek: newSeekMemory()}, nil
@@ -87,7 +99,7 @@ func (c *conn) connect(ctx context.Context, a account) (dialect, error) {
 }
 
 // Close gives up idle connections. Running calls and open streams go on.
-func (c *Client) Close() { c.conn.http.CloseIdleConnections() }
+func (c *Client) Close() { c.conn.close() }
 
 // Endpoint returns the service's address without a version and without a slash
 // at the end, such as http://127.0.0.1:9292. It identifies the cloud.

@@ -90,7 +90,7 @@ func (c *Client) openWhole(ctx context.Context, path string, off, size int64) (D
 func (c *conn) stream(ctx context.Context, path string, h http.Header, ok ...int) (*http.Response, context.CancelCauseFunc, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	slow := time.AfterFunc(answerTimeout, func() { cancel(errSlow) })
-	resp, err := c.get(ctx, &c.count.data, path, h, append(ok, http.StatusNoContent)...)
+	resp, err := c.do(ctx, c.http, get(&c.count.data, path, h, append(ok, http.StatusNoContent)...))
 	if err != nil {
 		slow.Stop()
 		cancel(nil)

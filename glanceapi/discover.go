@@ -94,7 +94,7 @@ func (c *conn) versions(ctx context.Context) ([]string, error) {
 }
 
 func (c *conn) versionsAt(ctx context.Context, path string) ([]string, error) {
-	resp, err := c.get(ctx, &c.count.metadata, path, nil, http.StatusOK, http.StatusMultipleChoices)
+	resp, err := c.do(ctx, c.http, get(&c.count.metadata, path, nil, http.StatusOK, http.StatusMultipleChoices))
 	if err != nil {
 		return nil, err
 	}

@@ -27,7 +27,7 @@ func (v v2) data(id string) (string, bool) { return "/v2/images/" + id + "/file"
 
 // check fails unless the service lists images here, for this token. It asks once.
 func (v v2) check(ctx context.Context) error {
-	resp, err := v.get(ctx, &v.count.metadata, "/v2/images?limit=1", nil, http.StatusOK)
+	resp, err := v.do(ctx, v.http, get(&v.count.metadata, "/v2/images?limit=1", nil, http.StatusOK))
 	if err != nil {
 		return err
 	}

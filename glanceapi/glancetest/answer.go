@@ -17,12 +17,16 @@ type answer struct {
 	fault    Fault
 	released <-chan struct{} // closed when the fault is over
 	sent     int64           // bytes of the body
+	lost     bool            // the client is taken to have gone
 }
 
 // Unwrap is for http.ResponseController.
 func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
 func (a *answer) WriteHeader(status int) {
+	if a.lost || a.fault.Break == DropAnswer {
+		panic(http.ErrAbortHandler)
+	}
 	h := a.Header()
 	a.s.mu.Lock()
 	q := a.request

@@ -8,6 +8,7 @@ package glancetest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -70,9 +71,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	if f.Status != 0 {
 		a.Header().Set("Content-Type", "text/html; charset=UTF-8")
-		http.Error(a, http.StatusText(f.Status), f.Status)
+		http.Error(a, cmp.Or(f.Message, http.StatusText(f.Status)), f.Status)
 		return
 	}
+	r.Body = &body{ReadCloser: r.Body, answer: a}
 	s.Images.ServeHTTP(a, r.WithContext(context.WithValue(r.Context(), faultKey{}, f)))
 }
 
