@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -24,6 +27,7 @@ type store struct {
 	mu     sync.RWMutex
 	images map[string]*Record // never changed in place, only replaced
 	last   time.Time          // the last time handed out by now
+	number int                // the greatest id that is a number
 }
 
 func openStore(dir string) (*store, error) {
@@ -42,7 +46,7 @@ func openStore(dir string) (*store, error) {
 	}
 	for _, e := range entries {
 		id, ok := strings.CutSuffix(e.Name(), ".json")
-		if !ok || !isUUID(id) {
+		if !ok || !isID(id) {
 			continue
 		}
 		if err := s.load(id); err != nil {
@@ -84,7 +88,16 @@ func (s *store) load(id string) error {
 		}
 	}
 	s.images[id] = d.Record
+	s.count(id)
 	return nil
+}
+
+// count remembers the greatest number among the ids. The caller holds mu, or
+// is alone.
+func (s *store) count(id string) {
+	if n, err := strconv.Atoi(id); err == nil {
+		s.number = max(s.number, n)
+	}
 }
 
 func (s *store) recordPath(id string) string { return filepath.Join(s.dir, "images", id+".json") }
@@ -134,23 +147,25 @@ func (s *store) get(id string) (*Record, bool) {
 // all returns the records of all images that are not deleted, in no order.
 // They must not be changed.
 func (s *store) all() []*Record {
+	return slices.DeleteFunc(s.every(), func(r *Record) bool { return r.Status == statusDeleted })
+}
+
+// every is all, and what is left of the deleted ones.
+func (s *store) every() []*Record {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	recs := make([]*Record, 0, len(s.images))
-	for _, rec := range s.images {
-		if rec.Status != statusDeleted {
-			recs = append(recs, rec)
-		}
-	}
-	return recs
+	return slices.Collect(maps.Values(s.images))
 }
 
 // insert keeps a new record, filling in what Server.Add says, and its data if
-// p is not nil. The id must be a UUID that no image has or had, else it is
-// fs.ErrExist.
+// p is not nil. An id that an image has or had is fs.ErrExist; without one it
+// becomes the next number.
 func (s *store) insert(rec Record, p *part) (*Record, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if rec.ID == "" {
+		rec.ID = strconv.Itoa(s.number + 1)
+	}
 	if _, ok := s.images[rec.ID]; ok {
 		return nil, fs.ErrExist
 	}
@@ -174,6 +189,7 @@ func (s *store) insert(rec Record, p *part) (*Record, error) {
 		return nil, err
 	}
 	s.images[r.ID] = r
+	s.count(r.ID)
 	return r, nil
 }
 
@@ -205,7 +221,7 @@ func (s *store) remove(id string, check func(*Record) error) error {
 		if err := check(r); err != nil {
 			return err
 		}
-		*r = Record{ID: r.ID, Name: r.Name, Status: statusDeleted, Owner: r.Owner, CreatedAt: r.CreatedAt, UpdatedAt: now}
+		*r = Record{ID: r.ID, Name: r.Name, Status: statusDeleted, Visibility: r.Visibility, Owner: r.Owner, CreatedAt: r.CreatedAt, UpdatedAt: now}
 		return nil
 	})
 	if err != nil {
@@ -214,16 +230,16 @@ func (s *store) remove(id string, check func(*Record) error) error {
 	return s.removeData(id)
 }
 
-// add is Server.Add for an id that is a UUID.
+// add is Server.Add for an id that is valid or "".
 func (s *store) add(rec Record, data io.Reader) (*Record, error) {
 	if data == nil {
 		return s.insert(rec, nil)
 	}
 	part, err := s.receive(data)
+	defer part.discard()
 	if err != nil {
 		return nil, err
 	}
-	defer part.discard()
 	part.describe(&rec)
 	rec.Status = cmp.Or(rec.Status, statusActive)
 	return s.insert(rec, part)
