@@ -24,6 +24,10 @@ type Config struct {
 	CACert   string        // PEM file of further trusted roots; "" takes OS_CACERT
 	Timeout  time.Duration // how long one metadata call may take with its retries, and an upload stand still; 0 for no limit
 	Log      *slog.Logger  // nil for none
+
+	// APIVersion is "v1", "v2", or "auto" or "" for the newest that the service
+	// has.
+	APIVersion string
 }
 
 // A Client is one user's view of one image service. It is safe for use by
@@ -38,6 +42,8 @@ type Client struct {
 // and answers. Whatever is the same for all versions is done by conn and Client.
 type dialect interface {
 	version() string
+	// check fails unless the service lists images, for the token it is sent.
+	check(ctx context.Context) error
 	reader
 	writer
 	memberReader
@@ -61,7 +67,7 @@ type reader interface {
 type writer interface {
 	create(ctx context.Context, n NewImage) (Image, error)
 	// upload returns the request that fills an image, without its body.
-	upload(ctx context.Context, id string, o UploadOptions) (call, error)
+	upload(ctx context.Context, id string, size int64, o UploadOptions) (call, error)
 	update(ctx context.Context, id string, ch Change) (Image, error)
 	remove(ctx context.Context, id string) error
 }
@@ -78,6 +84,16 @@ type memberWriter interface {
 	replaceMembers(ctx context.Context, id string, all []Member) error
 }
 
+func (c *Config) apiVersion() (string, error) {
+	switch c.APIVersion {
+	case "", "auto":
+		return "", nil
+	case "v1", "v2":
+		return c.APIVersion, nil
+	}
+	return "", invalid("API version %.80q is none of auto, v1 and v2", c.APIVersion)
+}
+
 // startBudget is how long New tries again, so that a service that is down makes
 // a mount fail while its user still looks at it.
 const startBudget = 3 * time.Second
@@ -89,6 +105,10 @@ func New(ctx context.Context, c Config) (*Client, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
+	want, err := c.apiVersion()
+	if err != nil {
+		return nil, err
+	}
 	a, err := findAccount(c)
 	if err != nil {
 		return nil, err
@@ -97,7 +117,7 @@ func New(ctx context.Context, c Config) (*Client, error) {
 		c.Log.Warn("certificates are not verified, as clouds.yaml demands")
 	}
 	n := &conn{http: newHTTPClient(a.tls), upload: newUploadClient(a.tls), timeout: c.Timeout, log: c.Log}
-	api, err := n.connect(ctx, a)
+	api, err := n.connect(ctx, a, want)
 	if err != nil {
 		n.close()
 		return nil, err
@@ -106,11 +126,11 @@ func New(ctx context.Context, c Config) (*Client, error) {
 }
 
 // connect logs in and readies c for requests in the dialect it returns.
-func (c *conn) connect(ctx context.Context, a account) (dialect, error) {
+func (c *conn) connect(ctx context.Context, a account, version string) (dialect, error) {
 	if err := c.login(ctx, a); err != nil {
 		return nil, err
 	}
-	return discover(ctx, c)
+	return discover(ctx, c, version)
 }
 
 // Close gives up idle connections. Running calls and open streams go on.

@@ -51,9 +51,11 @@ type call struct {
 	method string
 	path   string
 	header http.Header
-	body   func() io.ReadCloser // makes the body anew each time it is sent; nil for none
-	size   int64                // of the body; UnknownSize sends it chunked
-	ok     []int                // the statuses of success
+	body   func() io.ReadCloser      // makes the body anew each time it is sent; nil for none
+	size   int64                     // of the body
+	chunks bool                      // sends the body chunked, also an empty one
+	ok     []int                     // the statuses of success
+	accept func(answer []byte) error // checks the answer to an upload; nil for nothing to check
 }
 
 // get is a call without a body.
@@ -121,6 +123,9 @@ func (c *conn) request(ctx context.Context, cl call, token, id string) (*http.Re
 	}
 	if cl.body != nil {
 		req.Body, req.ContentLength = cl.body(), cl.size
+	}
+	if cl.chunks {
+		req.ContentLength, req.TransferEncoding = -1, []string{"chunked"}
 	}
 	return req, nil
 }
