@@ -1,10 +1,34 @@
-// Package glanceapi asks an OpenStack image service about images and opens
-// their data. HTTP, authentication, retries and the differences between the
-// versions of the API end here: everybody above sees [Image], [Page], [Data]
-// and errors that match the ones of io/fs.
+// Package glanceapi is a client of OpenStack's image service, Glance, in every
+// version of its Images API from the first release of 2011 to those of today.
+// HTTP, authentication, retries and what versions and releases do differently end
+// here: everybody above sees [Image], [Page], [Data] and errors that match the
+// ones of io/fs.
 //
-// It caches nothing but what the service cannot do, opens streams but does not
-// resume them, and decides nothing a user can see.
+// A [Client] is made by [New] from an address, from clouds.yaml or from the OS_*
+// environment. It lists images ([Client.Images] with a [Query]), tells of one
+// ([Client.Image]), opens its data ([Client.OpenData]); it makes images
+// ([Client.Create], then [Client.Upload]), changes them ([Client.Update]) and
+// deletes them ([Client.Delete]); and it shares them with other projects
+// ([Client.AddMember] and its neighbours).
+//
+// # Versions
+//
+// v2 is what services speak since 2012, v1 what they spoke until 2018. A field
+// that a version, or a release of it, does not have is the zero value when it is
+// read; what has to be written there is errors.ErrUnsupported, never left out.
+// What v1 services do not understand they ignore, so everything that is written
+// to one is compared with what it made of it, and a query's conditions and order
+// are applied here as well.
+//
+// # Errors
+//
+// Refusals match fs.ErrNotExist, fs.ErrExist, fs.ErrPermission and fs.ErrInvalid,
+// or [ErrTooLarge], [ErrConflict], [ErrProtected] and [ErrNoData]; an [Error]
+// carries the service's own reason. What may go away by itself is [Temporary].
+// Calls are tried again for the Config's Timeout where that can do no harm.
+//
+// The package caches nothing but what the service cannot do, opens streams but
+// does not resume them, and decides nothing a user can see.
 package glanceapi
 
 import (

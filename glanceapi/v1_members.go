@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
-	"slices"
 )
 
 // What is told of members here is worked around in every release: can_share is
@@ -44,14 +43,6 @@ func (v v1) members(ctx context.Context, id string) ([]Member, error) {
 		}
 	}
 	return all, nil
-}
-
-func find(all []Member, project string) (Member, bool) {
-	i := slices.IndexFunc(all, func(m Member) bool { return m.ID == project })
-	if i < 0 {
-		return Member{}, false
-	}
-	return all[i], true
 }
 
 // memberFits refuses what v1, or this release of it, cannot express.

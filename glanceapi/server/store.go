@@ -25,9 +25,10 @@ type store struct {
 	dir string
 
 	mu     sync.RWMutex
-	images map[string]*Record // never changed in place, only replaced
-	last   time.Time          // the last time handed out by now
-	number int                // the greatest id that is a number
+	images map[string]*Record   // never changed in place, only replaced
+	last   time.Time            // the last time handed out by now
+	number int                  // the greatest id that is a number
+	sorted map[string][]*Record // all images, by the order they are in; dropped with every change
 }
 
 func openStore(dir string) (*store, error) {
@@ -144,17 +145,46 @@ func (s *store) get(id string) (*Record, bool) {
 	return rec, true
 }
 
-// all returns the records of all images that are not deleted, in no order.
-// They must not be changed.
-func (s *store) all() []*Record {
-	return slices.DeleteFunc(s.every(), func(r *Record) bool { return r.Status == statusDeleted })
+// ordered returns what there is of every image, in the order o; the deleted ones
+// are there as well. Neither the slice nor the records must be changed.
+func (s *store) ordered(o order) []*Record {
+	key := fmt.Sprint(o)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if all, ok := s.sorted[key]; ok {
+		return all
+	}
+	all := slices.SortedFunc(maps.Values(s.images), o.compare)
+	if s.sorted == nil {
+		s.sorted = map[string][]*Record{}
+	}
+	s.sorted[key] = all
+	return all
 }
 
-// every is all, and what is left of the deleted ones.
-func (s *store) every() []*Record {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return slices.Collect(maps.Values(s.images))
+// page returns the first limit images behind after, nil for the start, that
+// keep selects.
+func (s *store) page(o order, after *Record, limit int, keep filter) []*Record {
+	all := s.ordered(o)
+	if after != nil {
+		n, _ := slices.BinarySearchFunc(all, after, func(r, after *Record) int {
+			if o.compare(r, after) <= 0 {
+				return -1
+			}
+			return 1
+		})
+		all = all[n:]
+	}
+	var page []*Record
+	for _, r := range all {
+		if len(page) == limit {
+			break
+		}
+		if keep(r) {
+			page = append(page, r)
+		}
+	}
+	return page
 }
 
 // insert keeps a new record, filling in what Server.Add says, and its data if
@@ -188,9 +218,15 @@ func (s *store) insert(rec Record, p *part) (*Record, error) {
 	if err := s.save(r); err != nil {
 		return nil, err
 	}
-	s.images[r.ID] = r
+	s.keep(r)
 	s.count(r.ID)
 	return r, nil
+}
+
+// keep makes r the record of its image. The caller holds mu.
+func (s *store) keep(r *Record) {
+	s.images[r.ID] = r
+	s.sorted = nil
 }
 
 // update lets change alter a copy of the image's record and keeps the copy
@@ -210,7 +246,7 @@ func (s *store) update(id string, change func(r *Record, now time.Time) error) (
 	if err := s.save(r); err != nil {
 		return nil, err
 	}
-	s.images[id] = r
+	s.keep(r)
 	return r, nil
 }
 

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"math"
 	"net/http"
 	"slices"
 	"strconv"
@@ -34,9 +35,9 @@ func (s *Server) listing(w http.ResponseWriter, r *request, show func(*Record) [
 // parameter and show all that is public, in any state.
 func (s *Server) selectV1(r *request) ([]*Record, error) {
 	if !s.Release.knowsWho() {
-		recs := slices.DeleteFunc(s.store.all(), func(rec *Record) bool { return rec.Visibility != visibilityPublic })
-		slices.SortFunc(recs, order{{name: "id"}}.compare)
-		return recs, nil
+		return s.store.page(order{{name: "id"}}, nil, math.MaxInt, func(rec *Record) bool {
+			return rec.Status != statusDeleted && rec.Visibility == visibilityPublic
+		}), nil
 	}
 	ps := parseParams(r.URL.RawQuery)
 	keep, err := s.filterV1(ps, r.caller)
@@ -55,11 +56,9 @@ func (s *Server) selectV1(r *request) ([]*Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	recs := slices.DeleteFunc(s.store.every(), func(rec *Record) bool {
-		return !keep(rec) || after != nil && (s.lost(sorted, rec, after) || sorted.compare(rec, after) <= 0)
-	})
-	slices.SortFunc(recs, sorted.compare)
-	return recs[:min(limit, len(recs))], nil
+	return s.store.page(sorted, after, limit, func(rec *Record) bool {
+		return keep(rec) && (after == nil || !s.lost(sorted, rec, after))
+	}), nil
 }
 
 // lost tells whether a later page misses an image, because its database does

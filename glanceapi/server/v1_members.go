@@ -31,9 +31,7 @@ func (s *Server) membersV1(w http.ResponseWriter, r *request) error {
 // sharedV1 lists the images that are shared with a project.
 func (s *Server) sharedV1(w http.ResponseWriter, r *request) error {
 	images := array{}
-	recs := s.store.all()
-	slices.SortFunc(recs, order{{name: "created_at"}, {name: "id"}}.compare)
-	for _, rec := range recs {
+	for _, rec := range s.store.ordered(makeOrder(nil, []string{"asc"})) {
 		m := rec.member(r.vars[0])
 		if m == nil || s.Release >= Queens && !r.admin && r.project != r.vars[0] {
 			continue

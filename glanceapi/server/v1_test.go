@@ -86,7 +86,7 @@ func TestV1Head(t *testing.T) {
 		if made.status != c.created {
 			t.Fatal(made)
 		}
-		recs := s.store.all()
+		recs := s.store.ordered(nil)
 		got := s.do(t, ask{method: "HEAD", path: c.r.prefix() + "/images/" + recs[0].ID})
 		meta := metaOf(got.header)
 		if meta["Id"] == recs[0].ID && c.want["Id"] == "ID" {
@@ -111,7 +111,7 @@ func TestV1Null(t *testing.T) {
 	for r, want := range map[Release]string{Bexar: `["None"]`, Cactus: `[""]`, Diablo: `[""]`, Essex: `[]`, Queens: `[]`} {
 		s := newRelease(t, r)
 		s.do(t, ask{method: "POST", path: r.prefix() + "/images"})
-		id := s.store.all()[0].ID
+		id := s.store.ordered(nil)[0].ID
 		h := s.do(t, ask{method: "HEAD", path: r.prefix() + "/images/" + id}).header
 		if got := fmt.Sprintf("%q", h["X-Image-Meta-Name"]); got != want {
 			t.Errorf("%d: %s, want %s", r, got, want)
