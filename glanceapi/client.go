@@ -167,6 +167,10 @@ func (c *Client) Endpoint() string { return c.conn.base }
 // Version returns the version of the API in use, such as "v2".
 func (c *Client) Version() string { return c.api.version() }
 
+// TakesUUIDs tells whether an image may be created under any UUID of the caller's
+// choice. Of a v1 service that is not known beforehand: those of 2011 have numbers.
+func (c *Client) TakesUUIDs() bool { return c.Version() == "v2" }
+
 // Stats returns the counters as they stand.
 func (c *Client) Stats() Stats { return c.conn.count.snapshot() }
 

@@ -146,9 +146,9 @@ func (c *conn) exchange(ctx context.Context, cl call) ([]byte, http.Header, erro
 func (c *conn) repeat(ctx context.Context, cl call) (b []byte, h http.Header, tries int, err error) {
 	b, err = retry(ctx, patience{total: c.timeout, again: c.timeout}, &c.count.retries, func(ctx context.Context) ([]byte, error) {
 		tries++
-		var b []byte
-		b, h, err = c.exchange(ctx, cl)
-		return b, err
+		answer, header, err := c.exchange(ctx, cl)
+		h = header
+		return answer, err
 	})
 	return b, h, tries, err
 }

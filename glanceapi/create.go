@@ -11,8 +11,7 @@ import (
 // service.
 type NewImage struct {
 	// ID is chosen by the caller, so that creating can be repeated when an answer
-	// is lost: a UUID, which v2 always takes. v1 services of 2011 take only
-	// numbers. "" lets the service choose.
+	// is lost: a UUID, if the Client TakesUUIDs. "" lets the service choose.
 	ID              string
 	Name            string
 	Visibility      string // public, private, shared, community; on v1 public or not

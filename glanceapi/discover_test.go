@@ -95,7 +95,7 @@ func TestDiscover(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer client.Close()
-			if client.Endpoint() != s.URL+prefix || client.Version() != c.got {
+			if client.Endpoint() != s.URL+prefix || client.Version() != c.got || client.TakesUUIDs() != (c.got == "v2") {
 				t.Errorf("%s, %s", client.Endpoint(), client.Version())
 			}
 		})
@@ -182,6 +182,12 @@ func TestNewUnreachable(t *testing.T) {
 	s.Close()
 	_, err := New(t.Context(), Config{Endpoint: s.URL + "/v2"})
 	if err == nil || err.Error() != "image service "+s.URL+": connection refused" || !Temporary(err) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestNewVersionUnknown(t *testing.T) {
+	if _, err := New(t.Context(), Config{Endpoint: "http://127.0.0.1:1", APIVersion: "v3"}); !errors.Is(err, fs.ErrInvalid) {
 		t.Errorf("%v", err)
 	}
 }
