@@ -4,9 +4,10 @@
 // machine; package glancetest adds faults and counters to it for tests.
 //
 // In v2 it answers as Glance 25 (2022.2) with a file store does, word for word
-// where clients look, and in v1 as a Release of Glance's youth. It is not Glance: there is no import, no quota, no
-// Keystone (see Server.RequireToken), no locations and only one store, and a
-// file it was told to keep may be lost with the power, because it never syncs.
+// where clients look, and in v1 as a Release of Glance's youth. It is not Glance:
+// there is no import, no quota, no Keystone (see Server.RequireToken), no
+// locations and only one store, and a file it was told to keep may be lost with
+// the power, because it never syncs.
 package server
 
 import (
