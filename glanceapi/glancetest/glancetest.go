@@ -4,10 +4,14 @@
 //
 // It is package server underneath, so what it answers is what a real Glance
 // answers; nothing is canned. It is not for production.
+//
+// Images.Release gives it the habits of an old release of Glance, with ids that
+// are numbers, 500 for a refusal, and so on.
 package glancetest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -22,7 +26,7 @@ import (
 // A Server is a running image server. Its methods may be called by several
 // goroutines at once, also while requests run.
 type Server struct {
-	URL    string         // the image endpoint, without a version and a slash at the end
+	URL    string         // the image endpoint, without a version and a slash at the end; "" if it does not listen
 	Images *server.Server // what answers; to add records, look at them and require tokens
 
 	mu       sync.Mutex
@@ -40,11 +44,8 @@ func New(tb testing.TB) *Server {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s := &Server{Images: images, released: make(chan struct{})}
-	images.Ranges = func(r *http.Request) server.RangeMode {
-		return r.Context().Value(faultKey{}).(Fault).Ranges
-	}
-	h := httptest.NewServer(http.HandlerFunc(s.serve))
+	s := Over(images)
+	h := httptest.NewServer(s)
 	s.URL = h.URL
 	tb.Cleanup(func() {
 		s.SetFaults()
@@ -54,10 +55,20 @@ func New(tb testing.TB) *Server {
 	return s
 }
 
+// Over returns a Server that answers with images, which are its own from then
+// on, and does not listen: for a process that lasts longer than a test.
+func Over(images *server.Server) *Server {
+	images.Ranges = func(r *http.Request) server.RangeMode {
+		return r.Context().Value(faultKey{}).(Fault).Ranges
+	}
+	return &Server{Images: images, released: make(chan struct{})}
+}
+
 // faultKey is the key of a request's Fault in its context.
 type faultKey struct{}
 
-func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+// ServeHTTP answers one request, or does not, as the faults have it.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f, released := s.suffer(r)
 	a := &answer{ResponseWriter: w, s: s, r: r, fault: f, released: released, request: s.begin(r)}
 	defer s.end()
@@ -70,9 +81,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	if f.Status != 0 {
 		a.Header().Set("Content-Type", "text/html; charset=UTF-8")
-		http.Error(a, http.StatusText(f.Status), f.Status)
+		http.Error(a, cmp.Or(f.Message, http.StatusText(f.Status)), f.Status)
 		return
 	}
+	r.Body = &body{ReadCloser: r.Body, answer: a}
 	s.Images.ServeHTTP(a, r.WithContext(context.WithValue(r.Context(), faultKey{}, f)))
 }
 
@@ -121,15 +133,16 @@ func (s *Server) AddN(tb testing.TB, n int, opts ...func(*server.Record)) []stri
 // say of clients that went away is exact. It fails the test after ten seconds.
 func (s *Server) Settle(tb testing.TB) {
 	tb.Helper()
-	for deadline := time.Now().Add(10 * time.Second); s.busy(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(10 * time.Second); s.Running() > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			tb.Fatal("the image server still answers requests")
 		}
 	}
 }
 
-func (s *Server) busy() bool {
+// Running is the number of requests that are being answered.
+func (s *Server) Running() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.running > 0
+	return s.running
 }
