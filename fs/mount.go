@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
+	"strconv"
 	"time"
 
 	gofs "github.com/hanwen/go-fuse/v2/fs"
@@ -39,6 +40,7 @@ const (
 // Config is what a mount is made of.
 type Config struct {
 	Service    service
+	Source     string // what mount(8) lists as mounted there
 	Store      *cache.Store
 	CacheDir   string        // of Store; statfs tells its space
 	Refresh    time.Duration // how stale a listing may be
@@ -83,11 +85,17 @@ func New(dir string, c Config) (*Mount, error) {
 	o := options(c)
 	server, err := fuse.NewServer(newPassthrough(gofs.NewNodeFS(t.root(), o), t, c.Log), dir, &o.MountOptions)
 	if err == nil {
+		err = closeOnExec("/dev/fuse")
 		go server.Serve()
+	}
+	if err == nil {
 		err = server.WaitMount()
 	}
 	if err != nil {
 		cancel()
+		if server != nil {
+			err = errors.Join(err, detach(dir))
+		}
 		return nil, fmt.Errorf("mount %s: %w", dir, err)
 	}
 	m := &Mount{dir: dir, server: server, cancel: cancel, saved: make(chan struct{}), log: c.Log}
@@ -108,7 +116,7 @@ func options(c Config) *gofs.Options {
 		RootStableAttr: &gofs.StableAttr{Ino: fuse.FUSE_ROOT_ID},
 		ExternalNodeID: true,
 		MountOptions: fuse.MountOptions{
-			FsName: "glancefs", Name: "glancefs",
+			FsName: c.Source, Name: "glancefs",
 			DirectMount: true, AllowOther: c.AllowOther, Options: []string{"default_permissions"},
 			MaxWrite: maxRequest, MaxBackground: background, MaxInflightRequestBytes: inflight,
 			// With replies of 1 MiB splice does not fit the largest pipe and
@@ -139,6 +147,24 @@ func CheckMountpoint(dir string) error {
 		return fmt.Errorf("mountpoint: %w", err)
 	case len(entries) > 0:
 		return fmt.Errorf("mountpoint %s is not empty", dir)
+	}
+	return nil
+}
+
+// closeOnExec closes what this process has open of path to the programs it
+// starts from now on. go-fuse does so only where fusermount3 has mounted; and a
+// program that has the kernel's end of the mount and outlives this process keeps
+// whoever uses the mount waiting for ever.
+func closeOnExec(path string) error {
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return err
+	}
+	for _, fd := range fds {
+		to, _ := os.Readlink("/proc/self/fd/" + fd.Name())
+		if n, err := strconv.Atoi(fd.Name()); err == nil && to == path {
+			unix.CloseOnExec(n)
+		}
 	}
 	return nil
 }

@@ -47,7 +47,7 @@ func Run(ctx context.Context, version string, args []string, stdout, stderr io.W
 			sub.OnUsageError = inOneLine
 		}
 	}
-	err := app.RunContext(ctx, args)
+	err := run(ctx, app, args)
 	if err == nil {
 		return 0
 	}
@@ -56,6 +56,22 @@ func Run(ctx context.Context, version string, args []string, stdout, stderr io.W
 		return f.status
 	}
 	return exitUsage
+}
+
+// run runs a command line, or one that mount(8) has made of a line of fstab.
+func run(ctx context.Context, app *cli.App, args []string) error {
+	if !calledByMount(args) {
+		return app.RunContext(ctx, args)
+	}
+	line, err := parseMountLine(args[1:])
+	if err != nil {
+		return err
+	}
+	args, err = line.arguments(mountCommand().Flags)
+	if err != nil || args == nil {
+		return err
+	}
+	return app.RunContext(ctx, append([]string{"glancefs"}, args...))
 }
 
 func noCommand(c *cli.Context) error {

@@ -56,11 +56,17 @@ func mountCommand() *cli.Command {
 			id("gid", os.Getgid(), "group of the files"),
 			text("log-level", "info", "debug, info, warn or error"),
 			text("log-format", "text", "text or json"),
+			text("fsname", "glancefs", "`NAME` that findmnt and df show as the source"),
+			yes(backgroundFlag, "return when the mount can be used, and log to syslog from then on"),
+			&cli.BoolFlag{Name: detachFlag, Hidden: true},
 		},
 		Action: func(c *cli.Context) error {
 			dir, err := one(c, "MOUNTPOINT")
 			if err != nil {
 				return err
+			}
+			if c.Bool(backgroundFlag) && !c.Bool(detachFlag) {
+				return background(c, dir)
 			}
 			log, err := newLogger(c)
 			if err != nil {
@@ -71,7 +77,12 @@ func mountCommand() *cli.Command {
 				return err
 			}
 			defer m.Close()
-			fmt.Fprintf(c.App.ErrWriter, "glancefs: ready: %s shows %s (%s)\n", dir, m.service.Endpoint(), m.service.Version())
+			if c.Bool(detachFlag) {
+				if err := detach(); err != nil {
+					return failure{err, exitSystem}
+				}
+			}
+			fmt.Fprintf(c.App.ErrWriter, "%s%s shows %s (%s)\n", readyLine, dir, m.service.Endpoint(), m.service.Version())
 			if _, err := daemon.SdNotify(false, daemon.SdNotifyReady); err != nil {
 				log.Warn("systemd not told", "err", err)
 			}
@@ -102,22 +113,6 @@ func defaultCacheDir() string {
 		return ""
 	}
 	return filepath.Join(dir, "glancefs")
-}
-
-func newLogger(c *cli.Context) (*slog.Logger, error) {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(c.String("log-level"))); err != nil {
-		return nil, fmt.Errorf("--log-level: %w", err)
-	}
-	o := &slog.HandlerOptions{Level: level}
-	switch f := c.String("log-format"); f {
-	case "text":
-		return slog.New(slog.NewTextHandler(c.App.ErrWriter, o)), nil
-	case "json":
-		return slog.New(slog.NewJSONHandler(c.App.ErrWriter, o)), nil
-	default:
-		return nil, fmt.Errorf("--log-format: %q is neither text nor json", f)
-	}
 }
 
 // A mounted is a mount and what is behind it.
@@ -168,7 +163,7 @@ func mount(ctx context.Context, c *cli.Context, dir string, log *slog.Logger) (*
 		return nil, failure{err, exitMount}
 	}
 	m, err := fs.New(dir, fs.Config{
-		Service: service, Store: store, Account: account, State: state, CacheDir: cacheDir, Refresh: c.Duration("refresh"),
+		Service: service, Source: c.String("fsname"), Store: store, Account: account, State: state, CacheDir: cacheDir, Refresh: c.Duration("refresh"),
 		UID: uint32(uid), GID: uint32(gid),
 		AllowOther: c.Bool("allow-other"), ReadOnly: c.Bool("read-only"), Strict: verify == "strict", Log: log,
 	})
