@@ -61,13 +61,17 @@ func numbers(args []string) (n []int64) {
 	return n
 }
 
-// blocks is count blocks of a file of that size, in random order.
-func blocks(size, seed, count int64) []int {
-	return rand.New(rand.NewPCG(0, uint64(seed))).Perm(int(size / readerBlock))[:count]
+// blocks is count blocks of a file of that size, in random order, none again
+// before all were there.
+func blocks(size, seed, count int64) (order []int) {
+	rng := rand.New(rand.NewPCG(0, uint64(seed)))
+	for int64(len(order)) < count {
+		order = append(order, rng.Perm(int(size/readerBlock))...)
+	}
+	return order[:count]
 }
 
 func readRandom(f *os.File, args []string) error {
-	const page = 4096
 	st, err := f.Stat()
 	if err != nil {
 		return err

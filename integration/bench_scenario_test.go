@@ -12,13 +12,13 @@ type scenario struct {
 	name  string
 	links []Link
 	tools []tool
-	image int64 // bytes
-	warm  bool  // the image has been read before, on the same mount
-	whole bool  // all of it is read, after which glancefs verifies it
+	image func(Link) int64 // bytes
+	warm  bool             // the image has been read before, on the same mount
+	whole bool             // all of it is read, after which glancefs verifies it
 
-	readers int           // programs that read at once, 0 for one
-	apart   time.Duration // between their starts
-	payload func(Link) int64
+	readers int                    // programs that read at once, 0 for one
+	apart   time.Duration          // between their starts
+	payload func(Link) int64       // bytes that readers get, of one image
 	before  func(reading) []string // runs before each round; may be nil
 	// command is a reader: a program and its arguments. If it prints a number,
 	// those are the nanoseconds that it took; else its start is timed, too.
@@ -34,12 +34,20 @@ type reading struct {
 	out      string // a file it may write
 }
 
-const (
-	// diskSize is what can be read whole in a second without a network, and
-	// with one in the time that somebody waits for a benchmark.
-	diskSize = 256 << 20
-	firstMiB = 1 << 20
-)
+const firstMiB = 1 << 20
+
+// disk is the size of an image that can be read whole in a second or less where
+// nothing slows that down, and in some seconds elsewhere.
+func disk(l Link) int64 {
+	if l.Rate > 0 {
+		return 128 << 20
+	}
+	return 256 << 20
+}
+
+func bigDisk(Link) int64 { return 256 << 20 }
+
+func system(Link) int64 { return bootSize }
 
 func near() Link    { return Link{Name: "0ms"} }
 func far() Link     { return Link{Name: "20ms", Latency: 20 * time.Millisecond} }
@@ -59,63 +67,70 @@ func refusing() []Link {
 func mounts() []tool { return []tool{ours(), rclone("off"), rclone("full"), nbdkit()} }
 
 func scenarios() []*scenario {
-	whole := func(Link) int64 { return diskSize }
+	warm := []tool{ours(), rclone("full"), cacheFile()} // the others keep nothing: warm is cold
+	plain := []tool{copying(), plainLoopback()}
+	once := func(Link) int64 { return firstMiB }
 	return []*scenario{
 		{
 			name: "ColdSequential", links: links(), tools: append(mounts(), curl()),
-			image: diskSize, whole: true, payload: whole, command: sequential,
+			image: disk, whole: true, payload: disk, command: sequential,
 		}, {
-			name: "ColdCopy", links: []Link{near(), limited()}, tools: append(mounts(), curl()),
-			image: diskSize, whole: true, payload: whole, command: copied,
+			name: "ColdCopy", links: []Link{near()}, tools: append(mounts(), curl()),
+			image: disk, whole: true, payload: disk, command: copied,
 		}, {
 			name: "ColdEight", links: links(), tools: append(mounts(), curl()), readers: 8,
-			image: diskSize, whole: true, payload: whole, command: sequential,
+			image: disk, whole: true, payload: disk, command: sequential,
 		}, {
 			name: "ColdEightApart", links: []Link{limited()}, tools: mounts(), readers: 8, apart: time.Second,
-			image: diskSize, whole: true, payload: whole, command: sequential,
+			image: bigDisk, whole: true, payload: bigDisk, command: sequential,
 		}, {
 			name: "ColdRandom", links: links(), tools: append(mounts(), keepAlive()),
-			image: bootSize, payload: func(l Link) int64 { return pages(l) * 4096 }, command: random,
+			image: system, payload: coldPages, command: random,
 		}, {
 			name: "Boot", links: links(), tools: mounts(),
-			image: bootSize, payload: bootPayload, command: boot("cached"),
+			image: system, payload: bootPayload, command: boot("cached"),
 		}, {
 			name: "BootDirect", links: []Link{near(), far()}, tools: mounts(),
-			image: bootSize, payload: bootPayload, command: boot("direct"),
+			image: system, payload: bootPayload, command: boot("direct"),
 		}, {
 			name: "RefusedSequential", links: refusing(), tools: []tool{ours(), curl()},
-			image: diskSize, whole: true, payload: whole, command: sequential,
+			image: disk, whole: true, payload: disk, command: sequential,
 		}, {
 			name: "RefusedFirst", links: refusing(), tools: []tool{ours(), curl()},
-			image: diskSize, payload: func(Link) int64 { return firstMiB }, command: first,
+			image: disk, payload: once, command: first,
 		}, {
-			name: "WarmSequential", links: []Link{near(), far()}, tools: append(mounts(), cacheFile()), warm: true,
-			image: diskSize, payload: whole, command: sequential,
+			name: "WarmSequential", links: []Link{near(), far()}, tools: warm, warm: true,
+			image: disk, payload: disk, command: sequential,
 		}, {
-			name: "WarmRandom", links: []Link{near(), far()}, tools: append(mounts(), cacheFile()), warm: true,
-			image: diskSize, payload: func(l Link) int64 { return pages(l) * 4096 }, command: random,
+			name: "WarmRandom", links: []Link{near(), far()}, tools: warm, warm: true,
+			image: disk, payload: warmPages, command: random,
 		}, {
-			name: "CopyingSequential", links: []Link{near()}, tools: []tool{copying(), plainLoopback()}, warm: true,
-			image: diskSize, payload: whole, command: sequential,
+			name: "CopyingSequential", links: []Link{near()}, tools: plain, warm: true,
+			image: disk, payload: disk, command: sequential,
 		}, {
-			name: "CopyingRandom", links: []Link{near()}, tools: []tool{copying(), plainLoopback()}, warm: true,
-			image: diskSize, payload: func(l Link) int64 { return pages(l) * 4096 }, command: random,
+			name: "CopyingRandom", links: []Link{near()}, tools: plain, warm: true,
+			image: disk, payload: warmPages, command: random,
 		}, {
 			// The kernel's memory of the file is taken from it, so that each read
 			// is answered anew, and glancefs compares checksums.
-			name: "AskedSequential", links: []Link{near()}, tools: []tool{copying(), plainLoopback()}, warm: true,
-			image: diskSize, payload: whole, before: forget, command: sequential,
+			name: "AskedSequential", links: []Link{near()}, tools: plain, warm: true,
+			image: disk, payload: disk, before: forget, command: sequential,
 		}, {
-			name: "AskedRandom", links: []Link{near()}, tools: []tool{copying(), plainLoopback()}, warm: true,
-			image: diskSize, payload: func(l Link) int64 { return pages(l) * 4096 }, before: forget, command: random,
+			name: "AskedRandom", links: []Link{near()}, tools: plain, warm: true,
+			image: disk, payload: coldPages, before: forget, command: random,
 		},
 	}
 }
 
-// pages is how many pages a round of random reads has.
-func pages(l Link) int64 {
-	return max(2000/int64(1+l.Latency/time.Millisecond), 100)
+const page = 4096
+
+// coldPages is what a round of random reads gets that the network is asked for.
+func coldPages(l Link) int64 {
+	return page * max(2000/int64(1+l.Latency/time.Millisecond), 100)
 }
+
+// warmPages is as many as make a round last long enough to be measured.
+func warmPages(Link) int64 { return page * 40_000 }
 
 // bootPayload counts what the trace needs in blocks, the least that any tool
 // with a cache fetches.
@@ -146,9 +161,9 @@ func first(r reading) []string {
 }
 
 func random(r reading) []string {
-	seed, count := fmt.Sprint(r.round), fmt.Sprint(pages(r.link))
+	seed, count := fmt.Sprint(r.round), fmt.Sprint(r.scenario.payload(r.link)/page)
 	if r.url {
-		return []string{readerProgram, "ranges", r.target, fmt.Sprint(r.scenario.image), seed, count}
+		return []string{readerProgram, "ranges", r.target, fmt.Sprint(r.scenario.image(r.link)), seed, count}
 	}
 	return []string{readerProgram, "random", r.target, seed, count}
 }

@@ -55,16 +55,17 @@ func (r *benchRun) image(b *testing.B, size int64) string {
 
 // enough is how long a tool other than ours may take in all rounds of a cell. A
 // slower one has fewer rounds; slow ones wait for the link, always as long.
-const enough = 30 * time.Second
+const enough = 20 * time.Second
 
 // scenario measures all tools in one scenario over one link.
 func (r *benchRun) scenario(b *testing.B, s *scenario, l Link) {
-	id := r.image(b, s.image)
+	size := s.image(l)
+	id := r.image(b, size)
 	r.origin.link(b, l)
 	cells := make([]*Cell, len(s.tools))
 	open := make([]*opened, len(s.tools))
 	for i, t := range s.tools {
-		cells[i] = &Cell{Scenario: s.name, Link: l, Tool: t.name, Image: s.image, Payload: s.payload(l)}
+		cells[i] = &Cell{Scenario: s.name, Link: l, Tool: t.name, Image: size, Payload: s.payload(l)}
 		if s.warm {
 			open[i] = t.open(b, r.origin, id)
 			defer open[i].close()
