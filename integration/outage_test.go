@@ -1,6 +1,8 @@
 package integration
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -107,8 +109,11 @@ func TestKilledReader(t *testing.T) {
 	s := glancetest.New(t)
 	id := s.Add(t, "disk", noise(t.Name(), 64<<20))
 	m := mount(t, "--endpoint", s.URL, "--timeout", "10m")
-	const stall = 3 << 20
-	s.SetFaults(glancetest.Fault{Match: glancetest.IsData, Break: glancetest.Stall, After: stall})
+	const stall = 32 << 10
+	s.SetFaults(
+		glancetest.Fault{Match: glancetest.IsData, Times: 1, Break: glancetest.Stall, After: stall},
+		glancetest.Fault{Match: glancetest.IsData, Break: glancetest.Hang},
+	)
 	reader, err := command(t.Context(), nil, "cat", filepath.Join(m.Dir, "images", id, "data"))
 	if err != nil {
 		t.Fatal(err)
@@ -130,7 +135,10 @@ func TestKilledReader(t *testing.T) {
 	if s.Running() == 0 {
 		t.Error("there was no stream, or it has not stalled")
 	}
-	err = eventually("the stream to end", func() (bool, error) { return s.Running() == 0, nil })
+	err = eventually("the end of all streams", func() (bool, error) {
+		fetching, err := try(nil, "jq", ".cache.fetching", filepath.Join(m.Dir, ".glancefs/status.json"))
+		return string(fetching) == "0\n", errors.Join(err, fmt.Errorf("%s under way", fetching))
+	})
 	if err != nil {
 		t.Error(err)
 	}
