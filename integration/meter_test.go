@@ -58,20 +58,28 @@ func (m *meter) begin(r *http.Response) *passage {
 	return s
 }
 
-// take returns how many bytes have passed since the last call, and how many of
-// them had passed before in that time.
-func (m *meter) take() (bytes, again int64) {
+// bytes is how many have passed.
+func (m *meter) bytes() (n int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, p := range m.passed {
+		n += p.n
+	}
+	return n
+}
+
+// again is how many of them had passed before. It goes by their place only, so
+// the client must have read one image.
+func (m *meter) again() (n int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	slices.SortFunc(m.passed, func(a, b *passage) int { return cmp.Compare(a.off, b.off) })
 	var end int64
-	for _, s := range m.passed {
-		bytes += s.n
-		again += max(min(end, s.off+s.n)-s.off, 0)
-		end = max(end, s.off+s.n)
+	for _, p := range m.passed {
+		n += max(min(end, p.off+p.n)-p.off, 0)
+		end = max(end, p.off+p.n)
 	}
-	m.passed = nil
-	return bytes, again
+	return n
 }
 
 // metered is a body that is counted as it is read.

@@ -30,7 +30,9 @@ debootstrap --variant=minbase --include=linux-image-cloud-amd64,systemd-sysv,ude
 }
 rm -f "$root"/var/cache/apt/archives/*.deb
 echo vm >"$root/etc/hostname"
-echo 'LABEL=root / ext4 rw,relatime 0 1' >"$root/etc/fstab"
+# Read-only, so that every boot reads the same: where ext4 puts new files is a
+# matter of chance, and so is what it reads for that.
+echo 'LABEL=root / ext4 ro,noatime 0 0' >"$root/etc/fstab"
 cat >"$root/etc/systemd/system/booted.service" <<'END'
 [Unit]
 Description=Says that the machine is up, and ends it
@@ -51,7 +53,7 @@ mkdir -p "$root/boot/grub"
 cat >"$root/boot/grub/grub.cfg" <<END
 serial --unit=0
 terminal_output serial
-linux /boot/$kernel root=LABEL=root console=ttyS0 quiet
+linux /boot/$kernel root=LABEL=root ro console=ttyS0 quiet systemd.volatile=state
 initrd /boot/initrd.img-${kernel#vmlinuz-}
 boot
 END

@@ -21,8 +21,9 @@ const nobody = 65534
 
 // TestVM boots virtual machines of Debian straight from the mount, each from a
 // throw-away overlay over an image of a real Glance, in the ways that qemu can
-// read one. The first boot fetches no more than a tenth of the image; the next,
-// by a new process with the same cache, nothing; four together no byte twice.
+// read one. The first boot fetches no more than a tenth of the image; a later
+// one, by a new process with the same cache, nothing; and none, nor four that
+// boot together, a byte twice.
 //
 // GLANCEFS_VM is a directory, made if it is missing, in which vm-disk.sh keeps
 // the disk from run to run. Without it the test is skipped: it takes minutes.
@@ -46,7 +47,7 @@ func TestVM(t *testing.T) {
 		} {
 			t.Run(format+"/"+how.cache+"/"+how.aio, func(t *testing.T) {
 				t.Parallel()
-				bootTwice(t, g, image, how)
+				bootAgain(t, g, image, how)
 			})
 		}
 		t.Run(format+"/four", func(t *testing.T) {
@@ -65,28 +66,45 @@ type vmImage struct {
 	size       int64
 }
 
-func bootTwice(t *testing.T, g *glance, image vmImage, how vmDrive) {
+// moreBoots is how many boots may follow the first until one of them fetches
+// nothing: a busy machine makes another order of things, in which now and then
+// a block is read that was not read before.
+const moreBoots = 3
+
+func bootAgain(t *testing.T, g *glance, image vmImage, how vmDrive) {
 	passing := newMeter(t, g.URL)
 	m := mount(t, "--endpoint", passing.URL, "--allow-other")
 	data := filepath.Join(m.Dir, "images", image.id, "data")
 	if err := bootVM(data, image.format, how); err != nil {
 		t.Fatal(err)
 	}
-	first, again := passing.take()
+	first := passing.bytes()
 	t.Logf("%d MB of %d fetched", first>>20, image.size>>20)
 	if first > image.size/10 {
 		t.Errorf("the first boot fetched %d bytes of an image of %d", first, image.size)
 	}
-	if again > 0 {
-		t.Errorf("%d bytes were fetched twice", again)
+	if err := m.quiet(); err != nil {
+		t.Fatal(err)
 	}
 	m.Stop(t)
 	m.Again(t)
-	if err := bootVM(data, image.format, how); err != nil {
-		t.Fatal(err)
+	for boot, before := 1, first; ; boot++ {
+		if err := bootVM(data, image.format, how); err != nil {
+			t.Fatal(err)
+		}
+		more := passing.bytes() - before
+		before += more
+		if more == 0 {
+			break
+		}
+		t.Logf("boot %d fetched %d bytes more", boot+1, more)
+		if boot == moreBoots {
+			t.Error("no boot fetched nothing")
+			break
+		}
 	}
-	if second, _ := passing.take(); second > 0 {
-		t.Errorf("the second boot fetched %d bytes", second)
+	if again := passing.again(); again > 0 {
+		t.Errorf("%d bytes were fetched twice", again)
 	}
 }
 
@@ -103,9 +121,8 @@ func bootFour(t *testing.T, g *glance, image vmImage) {
 		})
 	}
 	machines.Wait()
-	fetched, again := passing.take()
-	t.Logf("%d MB of %d fetched", fetched>>20, image.size>>20)
-	if again > 0 {
+	t.Logf("%d MB of %d fetched", passing.bytes()>>20, image.size>>20)
+	if again := passing.again(); again > 0 {
 		t.Errorf("%d bytes were fetched twice", again)
 	}
 }
@@ -153,6 +170,11 @@ func bootVM(data, format string, how vmDrive) error {
 	}
 	var console, complaints bytes.Buffer
 	c.Stdout, c.Stderr = &console, &complaints
+	kill := c.Cancel
+	c.Cancel = func() error {
+		fmt.Fprintf(&complaints, "no end after %v; its threads:\n%s", vmPatience, threadStates(c.Process.Pid))
+		return kill()
+	}
 	if err := c.Run(); err != nil {
 		return fmt.Errorf("qemu: %w: %s\nconsole:\n%s", err, &complaints, &console)
 	}
@@ -160,4 +182,16 @@ func bootVM(data, format string, how vmDrive) error {
 		return fmt.Errorf("the machine ended and was not up\nconsole:\n%s", &console)
 	}
 	return nil
+}
+
+// threadStates is where in the kernel the threads of a process are.
+func threadStates(pid int) string {
+	var b strings.Builder
+	stacks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stack", pid))
+	for _, file := range stacks {
+		name, _ := os.ReadFile(filepath.Join(filepath.Dir(file), "comm"))
+		stack, _ := os.ReadFile(file)
+		fmt.Fprintf(&b, "%s%s", name, stack)
+	}
+	return b.String()
 }
