@@ -79,6 +79,14 @@ func (c *chart) draw(file string) error {
 	p.Title.Padding = vg.Points(8)
 	p.Y.Label.Text = c.unit
 	p.Legend.Top = true
+	// At the right, but with the names to the right of the colours: how wide
+	// they are depends on who shows the picture.
+	p.Legend.Left, p.Legend.XOffs = true, 13.4*vg.Centimeter
+	p.Legend.Padding = vg.Points(2)
+	p.Legend.ThumbnailWidth = vg.Points(10)
+	grid := plotter.NewGrid()
+	grid.Vertical.Width = 0
+	p.Add(grid)
 	tools, links, floor := c.tools(), c.links(), c.floor()
 	width := vg.Points(14)
 	for i, tool := range tools {
@@ -107,8 +115,7 @@ func (c *chart) draw(file string) error {
 	p.NominalX(names...)
 	p.Y.Tick.Marker = decades(floor)
 	p.Y.Min = 0
-	p.Y.Max += 0.5 // for the legend
-	p.Add(plotter.NewGrid())
+	p.X.Max += 1 // for the legend
 	return p.Save(18*vg.Centimeter, 9*vg.Centimeter, file)
 }
 

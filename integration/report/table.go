@@ -50,7 +50,7 @@ func (t table) String() string {
 
 // Table has a row for each link and tool.
 func (s *scenario) Table() string {
-	t := table{{"link", "tool", "time", "times glancefs", "CPU s/GiB", "afterwards", "origin MB", "requests", "memory MB", "runs"}}
+	t := table{{"link", "tool", "time", "times glancefs", "CPU s/GiB", "afterwards", "origin MB", "of what was read", "requests", "memory MB", "runs"}}
 	last := ""
 	for _, c := range s.Cells {
 		link := spoken(c.Link.Name)
@@ -65,7 +65,7 @@ func (s *scenario) Table() string {
 		}
 		during, after := c.cpu()
 		t.add(link, c.Tool, duration(c.seconds()), ratio, orNone(during), orNone(after),
-			fmt.Sprintf("%.1f", c.sent()/1e6), fmt.Sprintf("%.0f", c.requests()), orNone(c.peak()/1e6), fmt.Sprint(len(c.Samples)))
+			fmt.Sprintf("%.1f", c.sent()/1e6), short(c.sent()/float64(c.Payload)), fmt.Sprintf("%.0f", c.requests()), orNone(c.peak()/1e6), fmt.Sprint(len(c.Samples)))
 	}
 	return t.String()
 }
