@@ -128,7 +128,7 @@ func (d *imageData) Open(ctx context.Context, flags uint32) (gofs.FileHandle, ui
 // Read returns all of dest, up to the end of the data, or an error and
 // nothing: the kernel takes a short read for the end of the file.
 func (d *imageData) Read(ctx context.Context, _ gofs.FileHandle, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
-	n, err := d.read(ctx, dest, off)
+	n, err := d.read(readerOf(ctx), dest, off)
 	if err != nil && err != io.EOF {
 		return nil, d.t.errno(fmt.Sprintf("read data of image %s at %d", d.id, off), err)
 	}

@@ -21,9 +21,11 @@ const (
 	// maxRequest is the largest READ, in bytes: what the kernel allows by its
 	// default limit of 256 pages.
 	maxRequest = 1 << 20
-	// background is how many requests the kernel sends without anybody
-	// waiting for them, such as those of read-ahead.
-	background = 64
+	// background is how many requests the kernel sends that nobody waits for
+	// by name: all reads through the page cache are such. Those that wait for a
+	// service which does not answer must not keep the others from what is
+	// cached, so it is more than the readers of a host have under way.
+	background = 512
 	// inflight bounds the memory of requests as they come in, in bytes. Answers
 	// are bounded by the kernel: it has so many READs under way at a time.
 	inflight = 128 << 20
