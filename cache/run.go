@@ -14,18 +14,18 @@ import (
 const retryEvery = time.Second
 
 // A run fetches a blob forward from pos for as long as somebody wants what
-// lies ahead. All fields but blob and ctx are guarded by Store.mu; filling is
-// touched by the run's goroutine only.
+// lies ahead. All fields but blob and ctx are guarded by Store.mu; what filling
+// points to is its own matter.
 type run struct {
 	blob    *Blob
 	ctx     context.Context
 	cancel  context.CancelFunc
-	filling *filling
-	pos     int64 // the next byte to arrive
-	want    int64 // somebody wants the bytes before
-	end     int64 // of the stream under way, or of the last one
-	window  int64 // the least that the next stream asks for
-	last    int64 // what the last stream asked for
+	filling *filling // set only by the run's goroutine
+	pos     int64    // the next byte to arrive
+	want    int64    // somebody wants the bytes before
+	end     int64    // of the stream asked for, or of the last one
+	window  int64    // the least that the next stream asks for
+	last    int64    // what the last stream asked for
 	waiters []*waiter
 	high    int64         // the furthest that pos has been
 	mark    int64         // high when the stream under way began
@@ -34,8 +34,6 @@ type run struct {
 	cause   error         // why the last stream broke; nil while all is well
 	idle    *time.Timer   // fires when nobody has waited for the grace
 	more    chan struct{} // want has grown; holds one
-
-	unwritten bool // the disk did not take all of the block at pos so far
 }
 
 // join returns a waiter on the run that will bring the byte at need soonest
@@ -44,7 +42,7 @@ type run struct {
 func (b *Blob) join(need, end int64) *waiter {
 	var best *run
 	for _, r := range b.runs {
-		if r.front() <= need && need <= r.reach() && (best == nil || r.pos > best.pos) {
+		if r.pos <= need && need <= r.reach() && (best == nil || r.pos > best.pos) {
 			best = r
 		}
 	}
@@ -60,21 +58,12 @@ func (b *Blob) join(need, end int64) *waiter {
 	}
 }
 
-// front is where the bytes that readers can have from r end: at pos, or where
-// its block begins when that will only be had whole, from memory.
-func (r *run) front() int64 {
-	if r.unwritten {
-		return floorBlock(r.pos)
-	}
-	return r.pos
-}
-
 // reach is how far a reader may be ahead of r and still be served by it best.
 func (r *run) reach() int64 {
 	if r.blob.seeks == fromStart {
 		return r.blob.size
 	}
-	return max(r.want, r.end) + r.window
+	return ceilBlock(max(r.want, r.end)) + r.window
 }
 
 // start makes a run at pos, a block boundary. Called with mu held.
@@ -158,6 +147,7 @@ func (r *run) next() (off, n int64) {
 		return 0, 0
 	}
 	if b.seeks == fromStart {
+		r.end = b.size
 		return r.pos, b.size - r.pos
 	}
 	if b.filled(r.pos, r) {
@@ -173,7 +163,7 @@ func (r *run) next() (off, n int64) {
 			break
 		}
 	}
-	r.last = end - r.pos
+	r.last, r.end = end-r.pos, end
 	return r.pos, r.last
 }
 
@@ -222,7 +212,7 @@ func (r *run) finish(err error) {
 	b.runs = slices.DeleteFunc(b.runs, func(o *run) bool { return o == r })
 	if r.filling != nil {
 		r.filling.extent.unpin()
-		s.buffers.Put(r.filling.buf)
+		r.filling.giveBack(&s.buffers)
 		r.filling = nil
 	}
 	if err == nil && b.seeks == seekable {

@@ -66,8 +66,8 @@ func (r *run) opened(st Stream, off, n int64) {
 	b.store.mu.Lock()
 	defer b.store.mu.Unlock()
 	b.seeks = judge(b.seeks, st, off, n, b.size)
-	if r.end == 0 {
-		r.high, r.mark = st.Start, st.Start // the first stream
+	if r.moved.IsZero() {
+		r.high, r.mark = st.Start, st.Start // nothing has arrived so far
 	}
 	r.pos, r.end = st.Start, st.End
 	r.credit, r.mark = r.high > r.mark, r.high

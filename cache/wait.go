@@ -82,7 +82,7 @@ func (r *run) leave(w *waiter) {
 // wake releases the waiters whose bytes have passed. Called with mu held.
 func (r *run) wake() {
 	r.waiters = slices.DeleteFunc(r.waiters, func(w *waiter) bool {
-		if w.until > r.front() {
+		if w.until > r.pos {
 			return false
 		}
 		close(w.woken)
