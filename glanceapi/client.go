@@ -11,7 +11,6 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
-	"iter"
 	"log/slog"
 	"strings"
 	"time"
@@ -41,6 +40,8 @@ type dialect interface {
 	version() string
 	reader
 	writer
+	memberReader
+	memberWriter
 }
 
 type reader interface {
@@ -50,7 +51,8 @@ type reader interface {
 	// are not fit for use may be among them. An error that wraps errMarkerLost
 	// says that the service no longer knows marker.
 	page(ctx context.Context, q Query, marker string) (Page, string, error)
-	members(ctx context.Context, id string) ([]Member, error)
+	// sorts tells whether the pages of q are in the order it wants.
+	sorts(q Query) bool
 	// data returns where an image's bytes are, and whether asking for a part
 	// of them may work.
 	data(id string) (path string, seekable bool)
@@ -60,7 +62,20 @@ type writer interface {
 	create(ctx context.Context, n NewImage) (Image, error)
 	// upload returns the request that fills an image, without its body.
 	upload(ctx context.Context, id string, o UploadOptions) (call, error)
+	update(ctx context.Context, id string, ch Change) (Image, error)
 	remove(ctx context.Context, id string) error
+}
+
+type memberReader interface {
+	members(ctx context.Context, id string) ([]Member, error)
+	memberImages(ctx context.Context, project string) ([]MemberImage, error)
+}
+
+type memberWriter interface {
+	addMember(ctx context.Context, id string, m Member) error
+	setMember(ctx context.Context, id string, m Member) error
+	removeMember(ctx context.Context, id, project string) error
+	replaceMembers(ctx context.Context, id string, all []Member) error
 }
 
 // startBudget is how long New tries again, so that a service that is down makes
@@ -129,27 +144,4 @@ func (c *Client) Image(ctx context.Context, id string) (Image, error) {
 		return Image{}, &Error{Op: "image " + id, Message: fmt.Sprintf("the service answered with image %q", i.ID)}
 	}
 	return i, nil
-}
-
-// Members returns the projects an image is shared with, in the service's
-// order; none for an image whose visibility does not allow any.
-func (c *Client) Members(ctx context.Context, id string) ([]Member, error) {
-	if !validID(id) {
-		return nil, fmt.Errorf("image %q: %w", id, fs.ErrNotExist)
-	}
-	return c.api.members(ctx, id)
-}
-
-// Images walks the images q selects, a page at a time. Images that come or go
-// during the walk may or may not be seen; when the last image of a page is
-// deleted before the next page is asked for, the walk starts over and images
-// are seen again. Sorted by updated_at, an image changed during the walk may
-// be missed. The walk ends with the first error, which comes with a zero Page.
-func (c *Client) Images(ctx context.Context, q Query) iter.Seq2[Page, error] {
-	return func(yield func(Page, error) bool) {
-		err := c.walk(ctx, q, func(p Page) bool { return yield(p, nil) })
-		if err != nil {
-			yield(Page{}, err)
-		}
-	}
 }

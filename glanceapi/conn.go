@@ -38,6 +38,8 @@ type conn struct {
 // An authenticator knows the token to send.
 type authenticator interface {
 	token() string
+	// project is the id of the project that asks, "" if it is not known.
+	project() string
 	// renew replaces the token old, which was refused, unless that has been
 	// done already. errFixedToken says that there is no other.
 	renew(ctx context.Context, old string) error
@@ -158,6 +160,16 @@ func (c *conn) sending(method, path, media string, doc []byte, ok ...int) call {
 		kind: &c.count.metadata, method: method, path: path, header: http.Header{"Content-Type": {media}},
 		body: func() io.ReadCloser { return io.NopCloser(bytes.NewReader(doc)) }, size: int64(len(doc)), ok: ok,
 	}
+}
+
+// delete takes a 404 to a repeated request for what it says: the first did it.
+func (c *conn) delete(ctx context.Context, path string) error {
+	cl := call{kind: &c.count.metadata, method: http.MethodDelete, path: path, ok: []int{http.StatusNoContent, http.StatusOK}}
+	_, _, tries, err := c.repeat(ctx, cl)
+	if _, gone := refused(err, http.StatusNotFound); gone && tries > 1 {
+		return nil
+	}
+	return err
 }
 
 func (c *conn) close() {

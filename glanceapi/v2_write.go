@@ -138,16 +138,8 @@ func (v v2) upload(ctx context.Context, id string, o UploadOptions) (call, error
 	}, nil
 }
 
-// remove takes a 404 to a repeated request for what it says: the first did it.
 func (v v2) remove(ctx context.Context, id string) error {
-	cl := call{
-		kind: &v.count.metadata, method: http.MethodDelete, path: "/v2/images/" + id,
-		ok: []int{http.StatusNoContent, http.StatusOK},
-	}
-	_, _, tries, err := v.repeat(ctx, cl)
-	if _, gone := refused(err, http.StatusNotFound); gone && tries > 1 {
-		return nil
-	}
+	err := v.delete(ctx, "/v2/images/"+id)
 	if e, ok := refused(err, http.StatusForbidden); ok && strings.Contains(e.Message, "protected") {
 		e.means = ErrProtected
 	}

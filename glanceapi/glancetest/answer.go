@@ -18,6 +18,7 @@ type answer struct {
 	released <-chan struct{} // closed when the fault is over
 	sent     int64           // bytes of the body
 	lost     bool            // the client is taken to have gone
+	began    time.Time       // when the first of them was sent, with a Rate
 }
 
 // Unwrap is for http.ResponseController.
@@ -46,7 +47,15 @@ const maxChunk = 1 << 20
 // faulty reports whether something is to be done to the body.
 func (a *answer) faulty() bool {
 	f := &a.fault
-	return f.Break == Cut || f.Break == Stall || f.Invert || f.Rate > 0
+	return f.Break == Cut || f.Break == Stall || f.Invert
+}
+
+// chunk is how much is sent at a time.
+func (a *answer) chunk() int64 {
+	if rate := a.fault.Rate; rate > 0 {
+		return min(max(1, rate/200), maxChunk)
+	}
+	return maxChunk
 }
 
 // ReadFrom lets io.Copy pass a file on without copying it.
@@ -60,11 +69,12 @@ func (a *answer) ReadFrom(src io.Reader) (int64, error) {
 	}
 	var total int64
 	for all.N > 0 {
-		part := &io.LimitedReader{R: all.R, N: min(all.N, maxChunk)}
+		part := &io.LimitedReader{R: all.R, N: min(all.N, a.chunk())}
 		want := part.N
 		a.tell(want)
 		n, err := io.Copy(a.ResponseWriter, part)
 		a.tell(n - want)
+		a.pace(n)
 		all.N -= n
 		total += n
 		if err != nil || n < want {
@@ -97,8 +107,8 @@ func (a *answer) next(p []byte) []byte {
 			p = p[:min(int64(len(p)), f.After-a.sent)]
 		}
 	}
-	if rate := a.fault.Rate; rate > 0 {
-		p = p[:min(int64(len(p)), max(1, rate/20))]
+	if a.fault.Rate > 0 {
+		p = p[:min(int64(len(p)), a.chunk())]
 	}
 	if a.fault.Invert {
 		inverted := make([]byte, len(p))
@@ -114,12 +124,21 @@ func (a *answer) write(p []byte) (int, error) {
 	a.tell(int64(len(p)))
 	n, err := a.ResponseWriter.Write(p)
 	a.tell(int64(n - len(p)))
-	a.sent += int64(n)
-	if rate := a.fault.Rate; rate > 0 && err == nil {
-		a.flush()
-		a.sleep(time.Duration(n) * time.Second / time.Duration(rate))
-	}
+	a.pace(int64(n))
 	return n, err
+}
+
+// pace counts n bytes of the body, and returns when the fault's Rate allows the
+// next. What sending them took is part of that time.
+func (a *answer) pace(n int64) {
+	if a.began.IsZero() {
+		a.began = time.Now()
+	}
+	a.sent += n
+	if rate := a.fault.Rate; rate > 0 {
+		a.flush()
+		a.sleep(time.Until(a.began.Add(time.Duration(float64(a.sent) / float64(rate) * float64(time.Second)))))
+	}
 }
 
 // tell adds n bytes to those sent.

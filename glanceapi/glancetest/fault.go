@@ -28,14 +28,14 @@ type Fault struct {
 type Break int
 
 const (
-	NoBreak Break = iota
-	Drop          // the connection is closed without an answer: a service or balancer that goes down
-	Hang          // there is no answer and the connection stays open: a stuck service, a firewall that eats packets
-	Cut           // the connection is closed within the body: a restarted service, a balancer's time limit
-	Stall         // the body stops and the connection stays open: a stored file that is too short, a stuck store
-	DropAnswer    // the connection is closed when the request has been carried out, without an answer
-	CutUpload     // the connection is closed while the request's body is read; the server has lost its client
-	StallUpload   // the request's body is not read further, until the faults are replaced: the server cannot see its client leave
+	NoBreak     Break = iota
+	Drop              // the connection is closed without an answer: a service or balancer that goes down
+	Hang              // there is no answer and the connection stays open: a stuck service, a firewall that eats packets
+	Cut               // the connection is closed within the body: a restarted service, a balancer's time limit
+	Stall             // the body stops and the connection stays open: a stored file that is too short, a stuck store
+	DropAnswer        // the connection is closed when the request has been carried out, without an answer
+	CutUpload         // the connection is closed while the request's body is read; the server has lost its client
+	StallUpload       // the request's body is not read further, until the faults are replaced: the server cannot see its client leave
 )
 
 // SetFaults replaces all faults by those given, of which every one that

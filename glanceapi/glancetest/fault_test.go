@@ -113,7 +113,7 @@ func TestHangAndStallEndWithTheClient(t *testing.T) {
 			}
 			done <- err
 		}()
-		for !s.busy() {
+		for s.Running() == 0 {
 			time.Sleep(time.Millisecond)
 		}
 		cancel()
@@ -133,7 +133,7 @@ func TestHangEndsWithTheFault(t *testing.T) {
 		_, b, _ := fetch(t, s, id, "")
 		done <- string(b)
 	}()
-	for !s.busy() {
+	for s.Running() == 0 {
 		time.Sleep(time.Millisecond)
 	}
 	s.SetFaults()
@@ -154,7 +154,7 @@ func TestHangingServerCloses(t *testing.T) {
 			resp.Body.Close()
 		}
 	}()
-	for !s.busy() {
+	for s.Running() == 0 {
 		time.Sleep(time.Millisecond)
 	}
 }

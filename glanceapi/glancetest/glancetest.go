@@ -23,7 +23,7 @@ import (
 // A Server is a running image server. Its methods may be called by several
 // goroutines at once, also while requests run.
 type Server struct {
-	URL    string         // the image endpoint, without a version and a slash at the end
+	URL    string         // the image endpoint, without a version and a slash at the end; "" if it does not listen
 	Images *server.Server // what answers; to add records, look at them and require tokens
 
 	mu       sync.Mutex
@@ -41,11 +41,8 @@ func New(tb testing.TB) *Server {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s := &Server{Images: images, released: make(chan struct{})}
-	images.Ranges = func(r *http.Request) server.RangeMode {
-		return r.Context().Value(faultKey{}).(Fault).Ranges
-	}
-	h := httptest.NewServer(http.HandlerFunc(s.serve))
+	s := Over(images)
+	h := httptest.NewServer(s)
 	s.URL = h.URL
 	tb.Cleanup(func() {
 		s.SetFaults()
@@ -55,10 +52,20 @@ func New(tb testing.TB) *Server {
 	return s
 }
 
+// Over returns a Server that answers with images, which are its own from then
+// on, and does not listen: for a process that lasts longer than a test.
+func Over(images *server.Server) *Server {
+	images.Ranges = func(r *http.Request) server.RangeMode {
+		return r.Context().Value(faultKey{}).(Fault).Ranges
+	}
+	return &Server{Images: images, released: make(chan struct{})}
+}
+
 // faultKey is the key of a request's Fault in its context.
 type faultKey struct{}
 
-func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+// ServeHTTP answers one request, or does not, as the faults have it.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f, released := s.suffer(r)
 	a := &answer{ResponseWriter: w, s: s, r: r, fault: f, released: released, request: s.begin(r)}
 	defer s.end()
@@ -123,15 +130,16 @@ func (s *Server) AddN(tb testing.TB, n int, opts ...func(*server.Record)) []stri
 // say of clients that went away is exact. It fails the test after ten seconds.
 func (s *Server) Settle(tb testing.TB) {
 	tb.Helper()
-	for deadline := time.Now().Add(10 * time.Second); s.busy(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(10 * time.Second); s.Running() > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			tb.Fatal("the image server still answers requests")
 		}
 	}
 }
 
-func (s *Server) busy() bool {
+// Running is the number of requests that are being answered.
+func (s *Server) Running() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.running > 0
+	return s.running
 }
