@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	iofs "io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -29,7 +31,7 @@ func be(n uint64) string { return string(binary.BigEndian.AppendUint64(nil, n)) 
 
 // footer is that of a VHD.
 func footer(size uint64, kind string) string {
-	f := patched(512, patch{0, "conectix"}, patch{48, be(size)}, patch{60, kind})
+	f := patched(512, patch{0, "conectix"}, patch{16, be(512)}, patch{48, be(size)}, patch{60, kind})
 	var sum uint32
 	for _, b := range f {
 		sum += uint32(b)
@@ -146,4 +148,80 @@ func FuzzSniff(f *testing.F) {
 			t.Errorf("%d bytes read", c.read)
 		}
 	})
+}
+
+// TestBlank: an image without data is told from one with some.
+func TestBlank(t *testing.T) {
+	const size = 1 << 20
+	raw := func(data string) []byte { return patched(size, patch{0, data}) }
+	qcow2 := func(l1 string) []byte {
+		return patched(4096, patch{0, "QFI\xfb\x00\x00\x00\x03"}, patch{36, "\x00\x00\x00\x02"}, patch{40, be(1024)}, patch{1024, l1})
+	}
+	vmdk := func(grain string) []byte {
+		return patched(8192, patch{0, "KDMV"}, patch{12, le(100)}, patch{20, le(128)}, patch{44, "\x00\x02"}, patch{56, le(4)},
+			patch{4 * 512, "\x05"}, patch{5*512 + 2044, grain})
+	}
+	vhdx := func(state string) []byte {
+		b := vhdxOf(1<<20, "\x00")
+		return patched(len(b), patch{0, string(b)}, patch{vhdxRegions + 8, "\x02"},
+			patch{vhdxRegions + 48, vhdxBlocks + le(2048) + "\x10"}, patch{2048 + 8, state})
+	}
+	vdi := func(blocks string) []byte {
+		return patched(512, patch{0, "<<< "}, patch{64, "\x7f\x10\xda\xbe"}, patch{76, "\x01"}, patch{388, blocks})
+	}
+	ploop := func(block string) []byte {
+		return patched(512, patch{0, "WithouFreSpacExt"}, patch{32, "\x10"}, patch{64, block})
+	}
+	vhd := func(block string) []byte {
+		return patched(4096, patch{0, footer(size, "\x00\x00\x00\x03")}, patch{512, "cxsparse"}, patch{528, be(1024)},
+			patch{540, "\x00\x00\x00\x02"}, patch{1024, "\xff\xff\xff\xff" + block}, patch{4096 - 512, footer(size, "\x00\x00\x00\x03")})
+	}
+	for name, c := range map[string]struct {
+		disk        string
+		blank, full []byte
+	}{
+		"raw":   {"raw", raw(""), raw("x")},
+		"qcow2": {"qcow2", qcow2(""), qcow2("\x00\x00\x00\x00\x00\x00\x00\x00\x80")},
+		"vmdk":  {"vmdk", vmdk(""), vmdk("\x01")},
+		"vhdx":  {"vhdx", vhdx("\x02"), vhdx("\x06")},
+		"vdi":   {"vdi", vdi(""), vdi("\x01")},
+		"ploop": {"ploop", ploop(""), ploop("\x01")},
+		"vhd":   {"vhd", vhd("\xff\xff\xff\xff"), vhd("\x00\x00\x00\x09")},
+	} {
+		for data, want := range map[*[]byte]bool{&c.blank: true, &c.full: false} {
+			f := sparse(t, *data)
+			got, err := blank(f, int64(len(*data)), format{disk: c.disk})
+			if err != nil || got != want {
+				t.Errorf("%s: %t, %v, want %t", name, got, err, want)
+			}
+		}
+	}
+	f, err := os.Create(filepath.Join(t.TempDir(), "zeros"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	f.Write(make([]byte, 8192))
+	if got, err := blank(f, 8192, format{disk: "raw"}); err != nil || got {
+		t.Errorf("zeros, all of them written: %t, %v", got, err)
+	}
+}
+
+// sparse is a file with data, and holes where pages of that are zeros.
+func sparse(t *testing.T, data []byte) *os.File {
+	t.Helper()
+	f, err := os.Create(filepath.Join(t.TempDir(), "sparse"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	if err := f.Truncate(int64(len(data))); err != nil {
+		t.Fatal(err)
+	}
+	for off := 0; off < len(data); off += 4096 {
+		if page := data[off:min(off+4096, len(data))]; off == 0 || !isZero(page) {
+			f.WriteAt(page, int64(off))
+		}
+	}
+	return f
 }
