@@ -103,11 +103,11 @@ func (d *demo) becomes(t *testing.T, name, format string, want []byte) found {
 func TestWriters(t *testing.T) {
 	t.Parallel()
 	d := mountDemo(t)
-	source, data := noiseFile(t, 20<<20+777)
+	source, data := noiseFile(t, 4<<20+777)
 	dir := filepath.Dir(source)
 	script := func(lines string) string { return `set -e; cd "$1"; out="$2"; ` + lines }
 	// A disk with a hole in the middle and one at its end.
-	run(t, "sh", "-c", `cd "$1"; cp disk.raw holes.raw; truncate -s 30M holes.raw; fallocate -p -o 4M -l 8M holes.raw`, "sh", dir)
+	run(t, "sh", "-c", `cd "$1"; cp disk.raw holes.raw; truncate -s 6M holes.raw; fallocate -p -o 1M -l 2M holes.raw`, "sh", dir)
 	holes, err := os.ReadFile(filepath.Join(dir, "holes.raw"))
 	if err != nil {
 		t.Fatal(err)
