@@ -51,9 +51,11 @@ type call struct {
 	method string
 	path   string
 	header http.Header
-	body   func() io.ReadCloser // makes the body anew each time it is sent; nil for none
-	size   int64                // of the body; UnknownSize sends it chunked
-	ok     []int                // the statuses of success
+	body   func() io.ReadCloser      // makes the body anew each time it is sent; nil for none
+	size   int64                     // of the body
+	chunks bool                      // sends the body chunked, also an empty one
+	ok     []int                     // the statuses of success
+	accept func(answer []byte) error // checks the answer to an upload; nil for nothing to check
 }
 
 // get is a call without a body.
@@ -122,6 +124,9 @@ func (c *conn) request(ctx context.Context, cl call, token, id string) (*http.Re
 	if cl.body != nil {
 		req.Body, req.ContentLength = cl.body(), cl.size
 	}
+	if cl.chunks {
+		req.ContentLength, req.TransferEncoding = -1, []string{"chunked"}
+	}
 	return req, nil
 }
 
@@ -141,9 +146,9 @@ func (c *conn) exchange(ctx context.Context, cl call) ([]byte, http.Header, erro
 func (c *conn) repeat(ctx context.Context, cl call) (b []byte, h http.Header, tries int, err error) {
 	b, err = retry(ctx, patience{total: c.timeout, again: c.timeout}, &c.count.retries, func(ctx context.Context) ([]byte, error) {
 		tries++
-		var b []byte
-		b, h, err = c.exchange(ctx, cl)
-		return b, err
+		answer, header, err := c.exchange(ctx, cl)
+		h = header
+		return answer, err
 	})
 	return b, h, tries, err
 }

@@ -10,8 +10,8 @@ import (
 // A NewImage is what an image is created with. Zero values are left to the
 // service.
 type NewImage struct {
-	// ID is chosen by the caller, a UUID where the service knows those, so that
-	// creating can be repeated when an answer is lost; "" lets the service choose.
+	// ID is chosen by the caller, so that creating can be repeated when an answer
+	// is lost: a UUID, if the Client TakesUUIDs. "" lets the service choose.
 	ID              string
 	Name            string
 	Visibility      string // public, private, shared, community; on v1 public or not

@@ -79,6 +79,9 @@ func (c *Client) openRange(ctx context.Context, id, path string, off, n, size in
 
 func (c *Client) openWhole(ctx context.Context, path string, off, size int64) (Data, error) {
 	resp, cancel, err := c.conn.stream(ctx, path, nil, http.StatusOK)
+	if e, ok := refused(err, http.StatusNotFound); ok && strings.Contains(e.Message, "not active") {
+		e.means = ErrNoData // v1's word for it
+	}
 	if err != nil {
 		return Data{}, err
 	}

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/textproto"
 	"net/url"
 	"slices"
 	"strconv"
@@ -132,10 +133,11 @@ func statusTemporary(status int) bool {
 }
 
 // causeTemporary tells whether a request that got no whole answer may get one
-// later. A certificate that is not trusted stays so.
+// later. A certificate that is not trusted stays so, and headers that are none.
 func causeTemporary(err error) bool {
 	var cert *tls.CertificateVerificationError
-	return !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) && !errors.As(err, &cert)
+	var malformed textproto.ProtocolError
+	return !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) && !errors.As(err, &cert) && !errors.As(err, &malformed)
 }
 
 // netError is a request that got no answer, or not all of one. ctx tells our

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -50,7 +51,8 @@ func (c *Client) RemoveMember(ctx context.Context, id, project string) error {
 // ReplaceMembers shares an image with exactly the projects of all. A nil
 // CanShare or a Status of "" keeps what a project had. On v1 it is one request.
 // On v2 it is one for each difference, projects being added before others are
-// removed; a failure between them names what was done and what was not.
+// removed, and statuses set last; a failure between them names what was done and
+// what was not.
 func (c *Client) ReplaceMembers(ctx context.Context, id string, all []Member) error {
 	if err := checkMembers(id, all...); err != nil {
 		return err
@@ -90,6 +92,15 @@ func checkMembers(id string, all ...Member) error {
 		}
 	}
 	return nil
+}
+
+// find returns the member that project is.
+func find(all []Member, project string) (Member, bool) {
+	i := slices.IndexFunc(all, func(m Member) bool { return m.ID == project })
+	if i < 0 {
+		return Member{}, false
+	}
+	return all[i], true
 }
 
 // segment escapes what is one element of a path, whatever it is.

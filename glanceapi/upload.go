@@ -51,7 +51,7 @@ func (c *Client) Upload(ctx context.Context, id string, data io.ReaderAt, size i
 	if size < 0 {
 		return invalid("uploading %d bytes", size)
 	}
-	cl, err := c.api.upload(ctx, id, o)
+	cl, err := c.api.upload(ctx, id, size, o)
 	if err != nil {
 		return err
 	}
@@ -81,12 +81,8 @@ func (u *upload) run(ctx context.Context) error {
 			return err
 		}
 		// Whoever answers 502 or 504, or not at all, may have passed everything on.
-		done, serr := u.settle(ctx)
-		switch {
-		case serr != nil:
-			return fmt.Errorf("%w (%w)", err, serr)
-		case done:
-			return nil
+		if done, serr := u.settle(ctx); done || serr != nil {
+			return u.both(err, serr)
 		}
 		u.client.conn.count.retries.Add(1)
 		pause := pauses.NextBackOff()
@@ -115,6 +111,18 @@ func (u *upload) worthAgain(err error) bool {
 	return u.resends <= maxResends && (limit == 0 || time.Since(u.moved) < limit)
 }
 
+// both is the error of a try and of what was found after it, nil if the image
+// was found to be filled.
+func (u *upload) both(err, after error) error {
+	switch {
+	case after == nil:
+		return nil
+	case errors.Is(after, fs.ErrNotExist):
+		return after // deleted meanwhile
+	}
+	return fmt.Errorf("%w; then: %w", err, after)
+}
+
 // settle waits until the service has noticed that a try is over. It returns
 // whether the image has its data all the same, and an error if there is no
 // point in sending it again.
@@ -125,12 +133,12 @@ func (u *upload) settle(ctx context.Context) (done bool, err error) {
 		switch {
 		case err != nil:
 			return false, err
-		case i.Status == "active":
+		case i.Status == "active" && i.Size == u.size:
 			return true, nil
 		case i.Status == "queued":
 			return false, nil
 		case i.Status != "saving" || limit > 0 && time.Since(start) > limit:
-			return false, fmt.Errorf("image %s is %s: %w", u.id, i.Status, ErrConflict)
+			return false, fmt.Errorf("the image is %s, with %d bytes", i.Status, max(0, i.Size))
 		}
 		select {
 		case <-time.After(pauses.NextBackOff()):
@@ -157,7 +165,7 @@ func (u *upload) try(ctx context.Context) error {
 	}()
 	cl := u.call
 	cl.size = u.size
-	if u.size > 0 {
+	if u.size > 0 || cl.chunks {
 		cl.header = cl.header.Clone()
 		cl.header.Set("Expect", "100-continue")
 		cl.body = func() io.ReadCloser {
@@ -171,11 +179,15 @@ func (u *upload) try(ctx context.Context) error {
 	if err != nil {
 		return u.readError(bodies, err)
 	}
-	if _, err := u.client.conn.whole(ctx, resp); err != nil {
+	answer, err := u.client.conn.whole(ctx, resp)
+	if err != nil {
 		return err
 	}
 	if sent := u.sent.Load(); sent != u.size {
 		return badAnswer(resp, fmt.Sprintf("the answer came after %d of %d bytes", sent, u.size))
+	}
+	if cl.accept != nil {
+		return cl.accept(answer)
 	}
 	return nil
 }

@@ -130,25 +130,29 @@ type step struct {
 	do   func(context.Context) error
 }
 
+// memberSteps puts last what is refused most: a status, which is for the member
+// to set.
 func (v v2) memberSteps(id string, have, want []Member) ([]step, error) {
-	var steps []step
+	var adds, removes, sets []step
 	for _, m := range want {
 		if err := memberFits(m); err != nil {
 			return nil, err
 		}
-		i := slices.IndexFunc(have, func(h Member) bool { return h.ID == m.ID })
-		if i < 0 {
-			steps = append(steps, step{"add " + m.ID, func(ctx context.Context) error { return v.addMember(ctx, id, m) }})
-		} else if m.Status != "" && m.Status != have[i].Status {
-			steps = append(steps, step{"make " + m.ID + " " + m.Status, func(ctx context.Context) error { return v.setMember(ctx, id, m) }})
+		had, there := find(have, m.ID)
+		if !there {
+			had.Status = "pending"
+			adds = append(adds, step{"add " + m.ID, func(ctx context.Context) error { return v.addMember(ctx, id, Member{ID: m.ID}) }})
+		}
+		if m.Status != "" && m.Status != had.Status {
+			sets = append(sets, step{"make " + m.ID + " " + m.Status, func(ctx context.Context) error { return v.setMember(ctx, id, m) }})
 		}
 	}
 	for _, h := range have {
-		if !slices.ContainsFunc(want, func(m Member) bool { return m.ID == h.ID }) {
-			steps = append(steps, step{"remove " + h.ID, func(ctx context.Context) error { return v.removeMember(ctx, id, h.ID) }})
+		if _, stays := find(want, h.ID); !stays {
+			removes = append(removes, step{"remove " + h.ID, func(ctx context.Context) error { return v.removeMember(ctx, id, h.ID) }})
 		}
 	}
-	return steps, nil
+	return slices.Concat(adds, removes, sets), nil
 }
 
 // memberLookups is how many images are asked about at once. A worker of the

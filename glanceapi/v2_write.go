@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io/fs"
 	"net/http"
+	"strconv"
 	"strings"
 )
 
@@ -124,11 +125,11 @@ func (v v2) checkStore(ctx context.Context, name string) error {
 	return invalid("no store %q, only %s", name, oneLine(strings.Join(names, ", ")))
 }
 
-func (v v2) upload(ctx context.Context, id string, o UploadOptions) (call, error) {
+func (v v2) upload(ctx context.Context, id string, size int64, o UploadOptions) (call, error) {
 	if err := v.checkStore(ctx, o.Store); err != nil {
 		return call{}, err
 	}
-	h := http.Header{}
+	h := http.Header{"X-Openstack-Image-Size": {strconv.FormatInt(size, 10)}} // compared from 2025.2 on
 	if o.Store != "" {
 		h.Set("X-Image-Meta-Store", o.Store)
 	}

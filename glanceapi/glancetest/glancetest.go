@@ -4,6 +4,9 @@
 //
 // It is package server underneath, so what it answers is what a real Glance
 // answers; nothing is canned. It is not for production.
+//
+// Images.Release gives it the habits of an old release of Glance, with ids that
+// are numbers, 500 for a refusal, and so on.
 package glancetest
 
 import (

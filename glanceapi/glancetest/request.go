@@ -29,7 +29,14 @@ type Request struct {
 func IsData(r *http.Request) bool { return isData(r.Method, r.URL.Path) }
 
 func isData(method, path string) bool {
-	return method == http.MethodGet && strings.HasSuffix(path, "/file")
+	return method == http.MethodGet && (strings.HasSuffix(path, "/file") || isImageV1(path))
+}
+
+// isImageV1 reports whether path is that of an image in v1, which is also that
+// of its data.
+func isImageV1(path string) bool {
+	before, id, ok := strings.Cut(path, "/images/")
+	return ok && (before == "" || strings.HasPrefix(before, "/v1")) && id != "" && id != "detail" && !strings.Contains(id, "/")
 }
 
 // IsUpload reports whether r sends an image's data.
