@@ -36,10 +36,10 @@ type files struct {
 
 // fetching is how a blob gets what is missing.
 type fetching struct {
-	src   Source
-	runs  []*run
-	seeks seekability
-	tails tails
+	src       Source
+	runs      []*run
+	seeks     seekability
+	sequences []*sequence // the latest first
 }
 
 // Size is the length of the blob in bytes.

@@ -88,18 +88,22 @@ func (r *run) at(pos int64) {
 	f.sum = 0
 }
 
+// wholeAhead is how far ahead of its readers a stream is read that cannot be had
+// from anywhere but the start: giving it up costs everything again.
+const wholeAhead = 64 << 20
+
 // room waits while the stream is further ahead of its readers than is of use.
 func (r *run) room(ctx context.Context, pos int64) error {
 	s := r.blob.store
 	for {
 		s.mu.Lock()
-		ahead := r.blob.seeks == fromStart && pos >= r.want+wholeAhead
+		ahead := r.blob.seeks == fromStart && pos >= r.sequence.want+wholeAhead
 		s.mu.Unlock()
 		if !ahead {
 			return nil
 		}
 		select {
-		case <-r.more:
+		case <-r.sequence.more:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -121,6 +125,9 @@ func (r *run) arrived(off int64, n int) {
 	}
 	r.advance(end)
 	r.wake()
+	if end == r.end {
+		r.done()
+	}
 	s.evict()
 	if whole && b.cached == b.size {
 		s.mu.Unlock()

@@ -53,30 +53,23 @@ func (w *waiter) wait(ctx context.Context) error {
 	}
 }
 
-// enter adds a waiter for the bytes before until. Called with mu held.
+// enter adds a waiter for the bytes before until, or for those before the end of
+// the piece. Called with mu held.
 func (r *run) enter(until int64) *waiter {
-	w := &waiter{run: r, until: until, woken: make(chan struct{})}
+	w := &waiter{run: r, until: min(until, r.end), woken: make(chan struct{})}
 	r.waiters = append(r.waiters, w)
-	r.idle.Stop()
-	if until > r.want {
-		r.want = until
-		select {
-		case r.more <- struct{}{}:
-		default:
-		}
-	}
+	r.sequence.enter()
+	r.sequence.raise(until)
+	r.sequence.fill()
 	return w
 }
 
-// leave removes w, if the run has not already. The last one to leave starts
-// the run's grace. Called with mu held.
+// leave removes w, if the run has not already. Called with mu held.
 func (r *run) leave(w *waiter) {
 	if i := slices.Index(r.waiters, w); i >= 0 {
 		r.waiters = slices.Delete(r.waiters, i, i+1)
 	}
-	if len(r.waiters) == 0 && r.ctx.Err() == nil {
-		r.idle.Reset(r.grace())
-	}
+	r.sequence.leave()
 }
 
 // wake releases the waiters whose bytes have passed. Called with mu held.
