@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // An attempt is an image at the service that a draft is to become: what has to
@@ -15,10 +16,11 @@ import (
 // is made twice. It is on disk before the image is made, and until what became
 // of it is settled.
 type attempt struct {
-	path string
+	path  string
+	since time.Time // of its state
 
 	Endpoint string `json:"endpoint"`
-	Image    string `json:"image"`           // its id
+	Image    string `json:"image"`           // its id; "" until the service has chosen one, where it does
 	Draft    string `json:"draft,omitempty"` // id of the draft; none where an image is only reserved
 	As       string `json:"as,omitempty"`    // name in incoming/ once it is made
 	Given    bool   `json:"given,omitempty"` // the id was not made up for it
@@ -45,16 +47,24 @@ func (r *attempt) save() error {
 
 // become moves r on to a state.
 func (r *attempt) become(state string) error {
-	r.State = state
+	r.State, r.since = state, time.Now()
 	return r.save()
 }
+
+// mayCome reports whether an image that is not there may be yet to come: the
+// service may still be at the request whose answer we have not waited for.
+func (r *attempt) mayCome() bool { return r.State == attemptAsked && time.Since(r.since) < comeLimit }
+
+// comeLimit is how long a request may lie about at a service before it is looked
+// at.
+const comeLimit = 30 * time.Second
 
 // forget removes r, once there is nothing left to do about its image.
 func (r *attempt) forget() { os.Remove(r.path) } // what is left is looked at again at the next start
 
 // newAttempt keeps what is known of an image that is about to be made.
 func newAttempt(dir string, r attempt) (*attempt, error) {
-	r.State = attemptAsked
+	r.State, r.since = attemptAsked, time.Now()
 	r.path = filepath.Join(dir, newUUID()+attemptSuffix)
 	return &r, r.save()
 }
@@ -71,7 +81,7 @@ func loadAttempts(dir string) (all []*attempt, err error) {
 		if !strings.HasSuffix(e.Name(), attemptSuffix) {
 			continue
 		}
-		r := &attempt{path: filepath.Join(dir, e.Name())}
+		r := &attempt{path: filepath.Join(dir, e.Name()), since: time.Now()}
 		b, err := os.ReadFile(r.path)
 		if err == nil {
 			err = json.Unmarshal(b, r)

@@ -49,6 +49,9 @@ func (t *tree) statDraft(a *fuse.Attr, d *draft, file *os.File) (err error) {
 	st := info.Sys().(*syscall.Stat_t)
 	sized(a, st.Size, st.Blocks*512)
 	a.Nlink = uint32(st.Nlink)
+	if d.isRemoved() {
+		a.Nlink = 0
+	}
 	return nil
 }
 
@@ -235,8 +238,17 @@ func (o *opening) Fsync(context.Context, uint32) syscall.Errno {
 	return o.in.t.errno("sync of a draft", o.sync(o.file))
 }
 
-// Lseek finds data and holes.
+// Lseek finds data and holes; an image is taken to have none of these.
 func (o *opening) Lseek(_ context.Context, off uint64, whence uint32) (uint64, syscall.Errno) {
+	if info := o.fixedAs(); info != nil {
+		switch size := uint64(info.Size()); {
+		case off >= size:
+			return 0, o.in.t.errno("seek in a draft", syscall.ENXIO)
+		case whence == unix.SEEK_HOLE:
+			return size, 0
+		}
+		return off, 0
+	}
 	n, err := unix.Seek(int(o.file.Fd()), int64(off), int(whence))
 	return uint64(n), o.in.t.errno("seek in a draft", err)
 }

@@ -113,9 +113,7 @@ func (in *incoming) remove(name string) error {
 	in.mu.Lock()
 	d := in.named[name]
 	_, ok := in.links[name]
-	delete(in.named, name)
-	delete(in.links, name)
-	delete(in.watched, name)
+	in.vacate(name)
 	in.changed = time.Now()
 	in.mu.Unlock()
 	switch {
@@ -125,6 +123,18 @@ func (in *incoming) remove(name string) error {
 		return iofs.ErrNotExist
 	}
 	return nil
+}
+
+// vacate takes away what a name means. Called with mu held.
+func (in *incoming) vacate(name string) {
+	if w := in.watched[name]; w.draft != nil {
+		w.mu.Lock()
+		w.removed = true
+		w.mu.Unlock()
+	}
+	delete(in.named, name)
+	delete(in.links, name)
+	delete(in.watched, name)
 }
 
 // discard removes a draft that has no name any more. Those who have it open
@@ -189,11 +199,8 @@ func (in *incoming) move(old, name string) error {
 			return errBusy
 		}
 	}
-	for _, n := range []string{old, name} {
-		delete(in.named, n)
-		delete(in.links, n)
-		delete(in.watched, n)
-	}
+	in.vacate(old)
+	in.vacate(name)
 	if d != nil {
 		in.named[name] = d
 	} else {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	iofs "io/fs"
+	"slices"
 	"time"
 
 	"glancefs/cache"
@@ -103,7 +104,7 @@ func (in *incoming) reserve(ctx context.Context, w *wish, r attempt) (*attempt, 
 		if !errors.Is(err, iofs.ErrNotExist) {
 			return nil, glanceapi.Image{}, err
 		}
-	} else {
+	} else if in.t.service.TakesUUIDs() {
 		n.ID = newUUID()
 	}
 	r.Endpoint, r.Image = in.t.service.Endpoint(), n.ID
@@ -116,7 +117,7 @@ func (in *incoming) reserve(ctx context.Context, w *wish, r attempt) (*attempt, 
 		n.DiskFormat = "raw" // few services know luks; to the others it is a raw disk
 		img, err = in.t.service.Create(ctx, n)
 	}
-	if errors.Is(err, iofs.ErrExist) {
+	if refused(err) {
 		kept.forget()
 		return nil, glanceapi.Image{}, err
 	}
@@ -129,6 +130,13 @@ func (in *incoming) reserve(ctx context.Context, w *wish, r attempt) (*attempt, 
 		return nil, glanceapi.Image{}, err
 	}
 	return kept, img, nil
+}
+
+// refused reports whether err says for certain that nothing was done.
+func refused(err error) bool {
+	return slices.ContainsFunc([]error{iofs.ErrExist, iofs.ErrInvalid, iofs.ErrPermission, glanceapi.ErrTooLarge}, func(no error) bool {
+		return errors.Is(err, no)
+	})
 }
 
 // mkdir makes an image without data, and a link to it.

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
+
 	"glancefs/glanceapi"
 )
 
@@ -14,7 +16,8 @@ const (
 	// undoLimit is how long the end of an upload may take to remove what it
 	// has begun at the service; what is not removed then is tidied up later.
 	undoLimit = 5 * time.Second
-	// tidyEvery is how often that is tried, while the service does not answer.
+	// tidySoon and tidyEvery are how soon that is tried again, first and later.
+	tidySoon  = 500 * time.Millisecond
 	tidyEvery = 5 * time.Second
 )
 
@@ -22,8 +25,11 @@ const (
 func (in *incoming) undo(r *attempt) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(in.ctx), undoLimit)
 	defer cancel()
-	if err := in.unmake(ctx, r); err != nil {
+	err := in.unmake(ctx, r)
+	if err != nil && !errors.Is(err, errMayCome) {
 		in.t.log.Warn("the image service has an unfinished image, which will be removed later", "image", r.Image, "err", err)
+	}
+	if err != nil {
 		in.later(r)
 	}
 }
@@ -31,18 +37,27 @@ func (in *incoming) undo(r *attempt) {
 // unmake removes an image that came to nothing. It returns an error if that has
 // to be tried again.
 func (in *incoming) unmake(ctx context.Context, r *attempt) error {
+	if r.Image == "" { // the service was to choose an id, and we do not know it
+		r.forget()
+		return nil
+	}
 	if r.Given && r.State == attemptAsked {
 		// The id was not ours to choose, so the image may not be ours to remove.
 		img, err := in.t.service.Image(ctx, r.Image)
 		switch {
 		case err != nil && !errors.Is(err, iofs.ErrNotExist):
 			return err
+		case err != nil && r.mayCome():
+			return errMayCome
 		case err != nil || img.Status != "queued":
 			r.forget()
 			return nil
 		}
 	}
 	err := in.t.service.Delete(ctx, r.Image)
+	if errors.Is(err, iofs.ErrNotExist) && r.mayCome() {
+		return errMayCome
+	}
 	if err != nil && !errors.Is(err, iofs.ErrNotExist) {
 		if glanceapi.Temporary(err) || ctx.Err() != nil {
 			return err
@@ -82,7 +97,11 @@ func (in *incoming) settle(ctx context.Context, d *draft) error {
 		if r.Draft != d.id {
 			continue
 		}
-		if err := in.unmake(ctx, r); err != nil {
+		err := in.unmake(ctx, r)
+		if errors.Is(err, errMayCome) {
+			continue // that is for tidy to wait for
+		}
+		if err != nil {
 			return err
 		}
 		in.settled(r)
@@ -92,6 +111,8 @@ func (in *incoming) settle(ctx context.Context, d *draft) error {
 
 // tidy settles attempts until none is left.
 func (in *incoming) tidy() {
+	pause := backoff.NewExponentialBackOff()
+	pause.InitialInterval, pause.MaxInterval = tidySoon, tidyEvery
 	for {
 		in.mu.Lock()
 		all := slices.Clone(in.unsettled)
@@ -113,7 +134,7 @@ func (in *incoming) tidy() {
 			continue
 		}
 		select {
-		case <-time.After(tidyEvery):
+		case <-time.After(pause.NextBackOff()):
 		case <-in.quiet.Done():
 			return
 		}
@@ -125,6 +146,9 @@ func (in *incoming) tidy() {
 // draft's place; one that is not is removed.
 func (in *incoming) resolve(ctx context.Context, r *attempt) error {
 	img, err := in.t.service.Image(ctx, r.Image)
+	if errors.Is(err, iofs.ErrNotExist) && r.mayCome() {
+		return errMayCome
+	}
 	if errors.Is(err, iofs.ErrNotExist) {
 		return nil
 	}
@@ -183,6 +207,9 @@ func (in *incoming) draftOf(id string) *draft {
 	}
 	return nil
 }
+
+// errMayCome is of an image that is not there and may be yet to come.
+var errMayCome = errors.New("an image may be made yet")
 
 // errInterrupted is the reason of a draft whose upload was cut off by the end of
 // glancefs.

@@ -26,12 +26,15 @@ type spool struct {
 
 	mu     sync.Mutex // readers follow each other, but as different goroutines
 	passed int64      // bytes summed up
-	hash   hash.Hash  // of defaultHash
+	algo   string     // of hash
+	hash   hash.Hash
 	sums   cache.Sums
 	hashes map[string]string // by algorithm, once all is summed up
 }
 
-func openSpool(path string) (*spool, error) {
+// openSpool begins with the bytes at path; algo is the hash that is likely to be
+// wanted.
+func openSpool(path, algo string) (*spool, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -41,7 +44,7 @@ func openSpool(path string) (*spool, error) {
 		f.Close()
 		return nil, err
 	}
-	return &spool{file: f, info: info, size: info.Size(), hash: newHash(defaultHash), hashes: make(map[string]string)}, nil
+	return &spool{file: f, info: info, size: info.Size(), algo: algo, hash: newHash(algo), hashes: make(map[string]string)}, nil
 }
 
 func newHash(algo string) hash.Hash { return cache.Digest{Algo: algo}.Hash() }
@@ -92,7 +95,7 @@ func (s *spool) digest(ctx context.Context, algo string) (cache.Digest, error) {
 	s.mu.Unlock()
 	if !ok {
 		h := s.hash
-		if algo != defaultHash {
+		if algo != s.algo {
 			h = newHash(algo)
 			if _, err := io.Copy(h, &patient{ctx, io.NewSectionReader(s.file, 0, s.size)}); err != nil {
 				return cache.Digest{}, fmt.Errorf("reading the draft: %w", err)

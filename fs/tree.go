@@ -34,6 +34,8 @@ type opener interface {
 
 // maker is what incoming/ needs of the image service.
 type maker interface {
+	// TakesUUIDs tells whether the id of a new image may be chosen.
+	TakesUUIDs() bool
 	Create(ctx context.Context, n glanceapi.NewImage) (glanceapi.Image, error)
 	Upload(ctx context.Context, id string, data io.ReaderAt, size int64, o glanceapi.UploadOptions) error
 	Update(ctx context.Context, id string, ch glanceapi.Change) (glanceapi.Image, error)

@@ -96,7 +96,7 @@ func (in *incoming) run(ctx context.Context, d *draft, u *upload, do job) {
 	err := d.drained(ctx, &d.writes)
 	var s *spool
 	if err == nil {
-		s, err = openSpool(d.path())
+		s, err = openSpool(d.path(), in.likelyHash())
 	}
 	var img glanceapi.Image
 	if err == nil {
@@ -122,6 +122,14 @@ func (in *incoming) run(ctx context.Context, d *draft, u *upload, do job) {
 	in.fail(d, u, err)
 }
 
+// likelyHash is by which hash the service will tell what data it has.
+func (in *incoming) likelyHash() string {
+	if in.t.service.Version() == "v1" {
+		return "md5"
+	}
+	return defaultHash
+}
+
 // succeed puts the image in the draft's place.
 func (in *incoming) succeed(d *draft, u *upload, s *spool, img glanceapi.Image) {
 	in.t.catalog.made(img)
@@ -136,8 +144,9 @@ func (in *incoming) succeed(d *draft, u *upload, s *spool, img glanceapi.Image) 
 		if name, _ := unescapeName(d.about.Name); in.named[name] == d {
 			delete(in.named, name)
 		}
-		replaced = in.named[u.name]
-		delete(in.named, u.name)
+		if replaced = in.named[u.name]; replaced != nil || in.watched[u.name].draft != nil {
+			in.vacate(u.name)
+		}
 		in.links[u.name] = linked{img.ID, "/data"}
 		in.watched[u.name] = watched{d, u.by, started(u.by)}
 	}

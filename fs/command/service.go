@@ -116,6 +116,14 @@ func (s *service) OpenData(ctx context.Context, id string, off, n, size int64) (
 	return c.OpenData(ctx, id, off, n, size)
 }
 
+// TakesUUIDs tells whether the id of a new image may be chosen; of a service that
+// has not been reached yet it is assumed, which holds for all of the last ten
+// years.
+func (s *service) TakesUUIDs() bool {
+	c := s.reached()
+	return c == nil || c.TakesUUIDs()
+}
+
 // Create makes an image without data.
 func (s *service) Create(ctx context.Context, n glanceapi.NewImage) (glanceapi.Image, error) {
 	c, err := s.reach(ctx)
