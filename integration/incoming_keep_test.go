@@ -167,6 +167,62 @@ func TestUploadsAtOnce(t *testing.T) {
 	}
 }
 
+// TestWhoCloses has several processes close a draft: it becomes an image when
+// the one that opened it does, and stays as it is from then on.
+func TestWhoCloses(t *testing.T) {
+	t.Parallel()
+	s := glancetest.New(t)
+	m := mount(t, "--endpoint", s.URL)
+	run(t, "python3", "-c", `
+import errno, os, subprocess, sys
+os.chdir(sys.argv[1])
+
+fd = os.open("children", os.O_WRONLY | os.O_CREAT)
+for word in "one", "two":
+    subprocess.run(["sh", "-c", "echo " + word], stdout=fd, check=True)
+    assert os.fstat(fd).st_size == 4 * ("one", "two").index(word) + 4
+subprocess.run(["sh", "-c", "test ! -L children"], check=True)
+os.close(fd)
+subprocess.run(["sh", "-c", "test -L children"], check=True)
+assert open("children").read() == "one\ntwo\n"
+
+fd = os.open("again", os.O_RDWR | os.O_CREAT)
+os.write(fd, b"x" * 100)
+os.close(os.dup(fd))
+subprocess.run(["sh", "-c", "test -L again"], check=True)
+for change in lambda: os.write(fd, b"y"), lambda: os.ftruncate(fd, 1), lambda: os.open("again", os.O_WRONLY):
+    try:
+        change()
+        sys.exit("an image is changed")
+    except PermissionError as e:
+        assert e.errno == errno.EPERM
+assert os.fstat(fd).st_size == 100 and os.pread(fd, 200, 0) == b"x" * 100
+assert os.stat("again").st_size == 100 and open("again").read() == "x" * 100
+os.close(fd)
+
+# Who only reads does not finish what another writes.
+fd = os.open("watched", os.O_WRONLY | os.O_CREAT)
+os.write(fd, b"x")
+subprocess.run(["sh", "-c", "cat watched; touch watched; test ! -L watched"], check=True)
+os.write(fd, b"y")
+os.close(fd)
+assert open("watched").read() == "xy"
+
+# Who fails has not finished.
+subprocess.run(["sh", "-c", "exec >failed; echo x; exit 3"])
+subprocess.run(["sh", "-c", "test ! -L failed; test $(stat -c %s failed) = 2"], check=True)
+assert b"status 3" in os.getxattr("failed", "user.glancefs.error")
+`, filepath.Join(m.Dir, "incoming"))
+	for name, want := range map[string]int64{"children": 8, "again": 100, "watched": 2} {
+		if all := images(t, s, name); len(all) != 1 || all[0].Size != want {
+			t.Errorf("%s: %+v", name, all)
+		}
+	}
+	if all := images(t, s, "failed"); len(all) != 0 {
+		t.Errorf("%+v", all)
+	}
+}
+
 // TestNameAtOnce: a name that comes to mean two images means none at once, also
 // to a kernel that may rely on what it knows of it for an hour.
 func TestNameAtOnce(t *testing.T) {
