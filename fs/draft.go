@@ -23,6 +23,7 @@ type draft struct {
 	about   about
 	writes  int           // changes of the bytes under way
 	writers int           // openings for writing
+	changed bool          // the bytes are not those that it was made with, none
 	fewer   chan struct{} // closed, and replaced, when there are fewer of either
 	up      *upload       // under way: the bytes stay as they are
 	image   string        // what it has become: they stay for ever
@@ -130,7 +131,7 @@ func (d *draft) begin() error {
 		return err
 	}
 	d.writes++
-	d.about.Tried = ""
+	d.changed, d.about.Tried = true, ""
 	return nil
 }
 

@@ -163,7 +163,7 @@ func (o *opening) Getattr(_ context.Context, out *fuse.AttrOut) syscall.Errno {
 // Setattr changes length and times.
 func (o *opening) Setattr(ctx context.Context, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
 	if size, ok := in.GetSize(); ok {
-		if err := o.change(func() error { return o.file.Truncate(int64(size)) }); err != nil {
+		if err := o.truncate(int64(size)); err != nil {
 			return o.in.t.errno("truncate a draft", err)
 		}
 	}
@@ -183,6 +183,15 @@ func (o *opening) Setattr(ctx context.Context, in *fuse.SetAttrIn, out *fuse.Att
 // futimens sets the times of an open file.
 func futimens(f *os.File, times []unix.Timespec) error {
 	return unix.UtimesNanoAt(unix.AT_FDCWD, fmt.Sprintf("/proc/self/fd/%d", f.Fd()), times, 0)
+}
+
+// truncate sets the length, where that is another: most programs that write
+// a new file set it to nothing first.
+func (o *opening) truncate(size int64) error {
+	if info, err := o.file.Stat(); err == nil && o.fixedAs() == nil && info.Size() == size {
+		return nil
+	}
+	return o.change(func() error { return o.file.Truncate(size) })
 }
 
 // change runs do, which changes the bytes, where they may be changed.
@@ -272,6 +281,7 @@ func (o *opening) Release(context.Context) syscall.Errno {
 	o.file.Close()
 	if o.writes {
 		o.leave()
+		o.in.leaveOut(o.draft)
 	}
 	return 0
 }

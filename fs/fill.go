@@ -36,6 +36,23 @@ func (in *incoming) fill(image string) (*draft, error) {
 	return d, nil
 }
 
+// leaveOut removes the draft of a queued image's data that nobody has open and
+// nobody has changed.
+func (in *incoming) leaveOut(d *draft) {
+	in.mu.Lock()
+	d.mu.Lock()
+	image := d.about.Image
+	unused := image != "" && d.writers == 0 && !d.changed && d.changeable() == nil
+	if unused {
+		delete(in.filling, image)
+	}
+	d.mu.Unlock()
+	in.mu.Unlock()
+	if unused {
+		d.discard()
+	}
+}
+
 // startFill sends a draft as the data of its queued image.
 func (in *incoming) startFill(d *draft) (*upload, error) {
 	return in.begin(d, "", 0, func(ctx context.Context, u *upload, s *spool) (glanceapi.Image, error) {

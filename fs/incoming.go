@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	iofs "io/fs"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -265,6 +267,18 @@ func (in *incoming) wishFor(name string) (*wish, error) {
 	}
 	defer f.Close()
 	return w, w.read(f)
+}
+
+// sync makes what is known of all drafts survive a loss of power.
+func (in *incoming) sync() error {
+	in.mu.Lock()
+	all := slices.Collect(maps.Values(in.named))
+	in.mu.Unlock()
+	var errs []error
+	for _, d := range all {
+		errs = append(errs, d.save(true))
+	}
+	return errors.Join(errs...)
 }
 
 // isMade reports whether an image was made here since the mount.

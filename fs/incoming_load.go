@@ -95,6 +95,7 @@ func (d *draft) recall() (at time.Time, err error) {
 // first has it.
 func (in *incoming) take(d *draft) {
 	a := &d.about
+	d.changed = true
 	if a.Tried != "" && a.Error == "" {
 		a.Error = errInterrupted.Error()
 	}

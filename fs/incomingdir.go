@@ -83,6 +83,7 @@ func (d *incomingDir) stat(ctx context.Context, a *fuse.Attr) error {
 var (
 	_ = (gofs.NodeGetattrer)((*incomingDir)(nil))
 	_ = (gofs.NodeSetattrer)((*incomingDir)(nil))
+	_ = (gofs.NodeFsyncer)((*incomingDir)(nil))
 	_ = (gofs.NodeCreater)((*incomingDir)(nil))
 	_ = (gofs.NodeMknoder)((*incomingDir)(nil))
 	_ = (gofs.NodeMkdirer)((*incomingDir)(nil))
@@ -98,6 +99,11 @@ func (d *incomingDir) Getattr(ctx context.Context, _ gofs.FileHandle, out *fuse.
 // Setattr takes what is set and forgets it, for programs that copy directories.
 func (d *incomingDir) Setattr(ctx context.Context, _ gofs.FileHandle, _ *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
 	return d.t.getattr(ctx, d, out)
+}
+
+// Fsync makes the names of drafts survive a loss of power.
+func (d *incomingDir) Fsync(context.Context, gofs.FileHandle, uint32) syscall.Errno {
+	return d.t.errno("sync of incoming", d.in.sync())
 }
 
 // Create makes a draft and opens it.

@@ -3,6 +3,7 @@ package fs
 import (
 	"context"
 	"errors"
+	iofs "io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -206,6 +207,9 @@ func (in *incoming) fail(d *draft, u *upload, err error) {
 	}
 	if err := d.tell(func(a *about) { a.Error = u.err.Error() }); err != nil {
 		in.t.log.Warn("the reason of a failed upload is not kept", "name", name, "err", err)
+	}
+	if image := d.known().Image; image != "" && (errors.Is(err, glanceapi.ErrConflict) || errors.Is(err, iofs.ErrNotExist)) {
+		in.rescue(image, d)
 	}
 }
 

@@ -31,7 +31,9 @@ func images(tb testing.TB, s *glancetest.Server, name string) []found {
 // trying again works.
 func TestUploadFaults(t *testing.T) {
 	t.Parallel()
-	creates := func(r *http.Request) bool { return r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/images") }
+	creates := func(r *http.Request) bool {
+		return r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/images")
+	}
 	upload := func(f glancetest.Fault) []glancetest.Fault {
 		f.Match = glancetest.IsUpload
 		return []glancetest.Fault{f}

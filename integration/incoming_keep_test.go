@@ -167,6 +167,32 @@ func TestUploadsAtOnce(t *testing.T) {
 	}
 }
 
+// TestLargeUpload sends a file that is larger than what glancefs may keep of it in
+// memory: 1 GiB, and where the variable CI is set 3 GiB.
+func TestLargeUpload(t *testing.T) {
+	t.Parallel()
+	s := glancetest.New(t)
+	source, _ := noiseFile(t, 1000)
+	size := int64(1 << 30)
+	if os.Getenv("CI") != "" {
+		size *= 3
+	}
+	run(t, "truncate", "-s", fmt.Sprint(size), source)
+	m := mount(t, "--endpoint", s.URL)
+	run(t, "cp", "--sparse=never", source, filepath.Join(m.Dir, "incoming/large"))
+	if all := images(t, s, "large"); len(all) != 1 || all[0].Size != size {
+		t.Errorf("%+v", all)
+	}
+	sameAt(t, filepath.Join(m.Dir, "incoming/large"), noise(t.Name(), 1000), 0, 1000)
+	if n := s.DataRequests(); n != 0 {
+		t.Errorf("%d requests for data", n)
+	}
+	// Requests in flight take most of it; a cp has one at a time.
+	if kib := peakRSS(t, m); os.Getenv("GLANCEFS_RACE") != "1" && kib > 96<<10 {
+		t.Errorf("glancefs took %d KiB", kib)
+	}
+}
+
 // TestWhoCloses has several processes close a draft: it becomes an image when
 // the one that opened it does, and stays as it is from then on.
 func TestWhoCloses(t *testing.T) {
@@ -220,6 +246,85 @@ assert b"status 3" in os.getxattr("failed", "user.glancefs.error")
 	}
 	if all := images(t, s, "failed"); len(all) != 0 {
 		t.Errorf("%+v", all)
+	}
+}
+
+// TestFillFaults fills reserved images under trouble: what was written is kept.
+func TestFillFaults(t *testing.T) {
+	t.Parallel()
+	s := glancetest.New(t)
+	source, data := noiseFile(t, 1<<20)
+	m := mount(t, "--endpoint", s.URL, "--refresh", "1s")
+	reserve := func(name string) (id, file string) {
+		id = s.AddQueued(t, name)
+		return id, filepath.Join(m.Dir, "images", id, "data")
+	}
+
+	// Refused once: the draft is what the file reads as, and is sent when it is
+	// written again.
+	_, file := reserve("refused")
+	s.SetFaults(glancetest.Fault{Match: glancetest.IsUpload, Status: 413, Message: "no"})
+	if _, err := try(nil, "cp", source, file); err == nil || !strings.Contains(err.Error(), "quota") {
+		t.Errorf("%v", err)
+	}
+	s.SetFaults()
+	if why := reason(t, file); !strings.Contains(why, "413") {
+		t.Errorf("the reason given is %q", why)
+	}
+	if all := images(t, s, "refused"); len(all) != 1 || all[0].Status != "queued" {
+		t.Errorf("%+v", all)
+	}
+	for range 2 {
+		run(t, "cmp", source, file)
+		m.Kill9(t)
+		run(t, "glancefs", "umount", m.Dir)
+		m.Again(t)
+	}
+	run(t, "cp", source, file)
+	sha512sum(t, file, data)
+
+	// Another was first: the draft is found in incoming/.
+	id, file := reserve("taken")
+	run(t, "sh", "-c", `exec 3>"$1"; set -e
+		curl -sSf -X PUT -H 'Content-Type: application/octet-stream' -d other "$2"
+		cat "$3" >&3; exec 3>&-`, "sh", file, s.URL+"/v2/images/"+id+"/file", source)
+	draft := filepath.Join(m.Dir, "incoming/.data-of-"+id)
+	err := eventually("the draft", func() (bool, error) {
+		_, err := try(nil, "cmp", source, draft)
+		return err == nil, err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	err = eventually("the data of the other", func() (bool, error) {
+		out, err := try(nil, "cat", file)
+		return string(out) == "other", err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+
+	// It is read, by passthrough or not, while its writer still has it open.
+	_, file = reserve("open")
+	run(t, "python3", "-c", `
+import os, subprocess, sys
+fd = os.open(sys.argv[1], os.O_RDWR)
+os.write(fd, open(sys.argv[2], "rb").read())
+os.close(os.dup(fd))
+for _ in range(3):
+    subprocess.run(["cmp", sys.argv[1], sys.argv[2]], check=True)
+assert os.pread(fd, 10, 0) == open(sys.argv[2], "rb").read(10)
+os.close(fd)
+subprocess.run(["cmp", sys.argv[1], sys.argv[2]], check=True)`, file, source)
+
+	// Opened and not written: nothing happens.
+	_, file = reserve("untouched")
+	run(t, "sh", "-c", `: >>"$1"; touch "$1"; truncate -s 0 "$1"`, "sh", file)
+	if all := images(t, s, "untouched"); len(all) != 1 || all[0].Status != "queued" {
+		t.Errorf("%+v", all)
+	}
+	if u := uploads(t, m); len(u) != 1 || u[0].Name != ".data-of-"+id {
+		t.Errorf("%+v", u)
 	}
 }
 

@@ -135,7 +135,7 @@ func TestWriters(t *testing.T) {
 		"python copyfile": {`python3 -c 'import shutil, sys; shutil.copyfile("disk.raw", sys.argv[1])' "$out"`, data},
 		"mv":              {`cp disk.raw away.raw; mv away.raw "$out"`, data},
 		"empty":           {`: >"$out"; mv "$out" "${out%/*}/.e"; mv "${out%/*}/.e" "$out"`, nil},
-		"names: 语 \"%\\ ":  {`cp disk.raw "$out"`, data},
+		"names: 语 \"%\\ ": {`cp disk.raw "$out"`, data},
 	} {
 		t.Run(name, func(t *testing.T) {
 			run(t, "sh", "-c", script(c.how), "sh", dir, filepath.Join(d.incoming, name))
