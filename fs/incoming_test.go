@@ -105,21 +105,23 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+// A resumption is what is found after a crash, and what is to become of it.
+type resumption struct {
+	attempt
+	image    string // status at the service; "" for none
+	data     []byte // at the service
+	tried    string // the draft's
+	noDraft  bool
+	survives bool // the image; the draft does unless it has become the image
+	becomes  bool
+}
+
 // TestResume starts after a crash in the midst of an upload, with every state of
 // the attempt and of the image.
 func TestResume(t *testing.T) {
-	const id = "11111111-1111-4111-8111-111111111111"
+	const id, queued, active = someID, "queued", "active"
 	data := []byte("the bytes of a draft")
-	queued, active := "queued", "active"
-	for name, c := range map[string]struct {
-		attempt
-		image    string // status at the service; "" for none
-		data     []byte // at the service
-		tried    string // the draft's
-		noDraft  bool
-		survives bool // the image, the draft does unless it has become the image
-		becomes  bool
-	}{
+	for name, c := range map[string]resumption{
 		"asked, and not made":          {attempt: attempt{State: attemptAsked}, tried: id},
 		"asked, and made":              {attempt: attempt{State: attemptAsked}, tried: id, image: queued},
 		"made":                         {attempt: attempt{State: attemptMade}, tried: id, image: queued},
@@ -138,69 +140,72 @@ func TestResume(t *testing.T) {
 		"given id, made":               {attempt: attempt{State: attemptMade, Given: true}, tried: id, image: queued},
 		"another service's":            {attempt: attempt{State: attemptMade, Endpoint: "http://elsewhere"}, tried: id, image: queued, survives: true},
 	} {
-		t.Run(name, func(t *testing.T) {
-			s := glancetest.New(t)
-			called := "file"
-			rec := server.Record{ID: id, Name: &called, DiskFormat: "raw", ContainerFormat: "bare", Status: c.image}
-			if c.image == active {
-				if _, err := s.Images.Add(rec, bytes.NewReader(c.data)); err != nil {
-					t.Fatal(err)
-				}
-			} else if c.image != "" {
-				if _, err := s.Images.Add(rec, nil); err != nil {
-					t.Fatal(err)
-				}
-			}
-			r := c.attempt
-			r.Image, r.Draft = id, "draft"
-			if r.As == "" {
-				r.As = "file"
-			}
-			if r.Endpoint == "" {
-				r.Endpoint = s.URL
-			}
-			in := incomingOf(t, s, func(dir string) {
-				leave(t, filepath.Join(dir, "x.attempt"), r)
-				if !c.noDraft {
-					leave(t, filepath.Join(dir, "draft.data"), data)
-					leave(t, filepath.Join(dir, "draft.json"), about{Name: "file", Tried: c.tried})
-				}
-			})
-			all, err := loadAttempts(in.dir)
-			if err != nil || len(all) != 1 {
-				t.Fatal(all, err)
-			}
-			if r.Endpoint != s.URL {
-				in.resume()
-				in.stop()
-			} else {
-				all[0].since = time.Now().Add(-comeLimit)
-				if err := in.resolve(t.Context(), all[0]); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if _, ok := s.Images.Image(id); ok != (c.survives && c.image != "") {
-				t.Errorf("the image is there: %t", ok)
-			}
-			d, link, ok := in.find("file")
-			switch {
-			case c.noDraft:
-				if ok {
-					t.Error("a draft out of nothing")
-				}
-			case c.becomes:
-				if d != nil || link != (linked{id, "/data"}) {
-					t.Errorf("%v, %v", d, link)
-				}
-			default:
-				if got, err := os.ReadFile(filepath.Join(in.dir, "draft.data")); d == nil || err != nil || !bytes.Equal(got, data) {
-					t.Errorf("draft %v: %q, %v", d, got, err)
-				}
-				if c.tried != "" && d.known().Error == "" {
-					t.Error("no reason is given")
-				}
-			}
-		})
+		t.Run(name, func(t *testing.T) { c.test(t, data) })
+	}
+}
+
+func (c resumption) test(t *testing.T, data []byte) {
+	const id = someID
+	s := glancetest.New(t)
+	called := "file"
+	rec := server.Record{ID: id, Name: &called, DiskFormat: "raw", ContainerFormat: "bare", Status: c.image}
+	if c.image == "active" {
+		if _, err := s.Images.Add(rec, bytes.NewReader(c.data)); err != nil {
+			t.Fatal(err)
+		}
+	} else if c.image != "" {
+		if _, err := s.Images.Add(rec, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := c.attempt
+	r.Image, r.Draft = id, "draft"
+	if r.As == "" {
+		r.As = "file"
+	}
+	if r.Endpoint == "" {
+		r.Endpoint = s.URL
+	}
+	in := incomingOf(t, s, func(dir string) {
+		leave(t, filepath.Join(dir, "x.attempt"), r)
+		if !c.noDraft {
+			leave(t, filepath.Join(dir, "draft.data"), data)
+			leave(t, filepath.Join(dir, "draft.json"), about{Name: "file", Tried: c.tried})
+		}
+	})
+	all, err := loadAttempts(in.dir)
+	if err != nil || len(all) != 1 {
+		t.Fatal(all, err)
+	}
+	if r.Endpoint != s.URL {
+		in.resume()
+		in.stop()
+	} else {
+		all[0].since = time.Now().Add(-comeLimit)
+		if err := in.resolve(t.Context(), all[0]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, ok := s.Images.Image(id); ok != (c.survives && c.image != "") {
+		t.Errorf("the image is there: %t", ok)
+	}
+	d, link, ok := in.find("file")
+	switch {
+	case c.noDraft:
+		if ok {
+			t.Error("a draft out of nothing")
+		}
+	case c.becomes:
+		if d != nil || link != (linked{id, "/data"}) {
+			t.Errorf("%v, %v", d, link)
+		}
+	default:
+		if got, err := os.ReadFile(filepath.Join(in.dir, "draft.data")); d == nil || err != nil || !bytes.Equal(got, data) {
+			t.Errorf("draft %v: %q, %v", d, got, err)
+		}
+		if c.tried != "" && d.known().Error == "" {
+			t.Error("no reason is given")
+		}
 	}
 }
 

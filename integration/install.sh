@@ -7,7 +7,7 @@ set -eu
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive
 
 missing=
-for p in attr curl glance-api jq keystone python3-glanceclient python3-openstackclient qemu-utils; do
+for p in attr curl glance-api jq keystone python3-glanceclient python3-openstackclient qemu-utils rsync; do
 	dpkg-query -W -f '${db:Status-Status}\n' "$p" 2>/dev/null | grep -qx installed || missing="$missing $p"
 done
 [ -n "$missing" ] || exit 0
