@@ -84,7 +84,8 @@ func (d *draft) recall() (at time.Time, err error) {
 	if err := json.Unmarshal(b, &a); err != nil {
 		return at, err
 	}
-	if _, ok := unescapeName(a.Name); !ok || (a.Name == "") == (a.Image == "") {
+	name, ok := unescapeName(a.Name)
+	if !ok || strings.ContainsAny(name, "/\x00") || name == "." || name == ".." || (name == "") == (a.Image == "") {
 		return at, errors.New("it has no name")
 	}
 	d.about = a

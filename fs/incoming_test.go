@@ -68,10 +68,10 @@ func TestLoad(t *testing.T) {
 	s := glancetest.New(t)
 	in := incomingOf(t, s, func(dir string) {
 		at := func(name string) string { return filepath.Join(dir, name) }
-		for _, id := range []string{"1", "2", "3", "4", "5", "6", "7"} {
+		for _, id := range []string{"1", "2", "3", "4", "5", "6", "7", "9"} {
 			leave(t, at(id+".data"), []byte(id))
 		}
-		leave(t, at("1.json"), about{Name: "a%2Fb", Attrs: map[string]string{"k": "v"}})
+		leave(t, at("1.json"), about{Name: "a%25b", Attrs: map[string]string{"k": "v"}})
 		leave(t, at("2.json"), about{Name: "same"})
 		leave(t, at("3.json"), about{Name: "same"})
 		if err := os.Chtimes(at("2.json"), time.Now(), time.Now().Add(-time.Hour)); err != nil {
@@ -81,6 +81,7 @@ func TestLoad(t *testing.T) {
 		leave(t, at("5.json"), about{Image: "i", Endpoint: s.URL})
 		leave(t, at("6.json"), about{Image: "i", Endpoint: "http://elsewhere"})
 		leave(t, at("8.json"), about{Name: "without its data"})
+		leave(t, at("9.json"), about{Name: "a%2Fb"})
 		leave(t, at("1.json.tmp"), []byte("half"))
 	})
 	var names []string
@@ -88,14 +89,14 @@ func TestLoad(t *testing.T) {
 		names = append(names, name+"="+d.id)
 	}
 	slices.Sort(names)
-	if want := []string{".2=2", ".4=4", ".7=7", "a/b=1", "same=3"}; !slices.Equal(names, want) {
+	if want := []string{".2=2", ".4=4", ".7=7", ".9=9", "a%b=1", "same=3"}; !slices.Equal(names, want) {
 		t.Errorf("%q, want %q", names, want)
 	}
 	if d := in.filler("i"); d == nil || d.id != "5" {
 		t.Errorf("the data of an image: %+v", d)
 	}
 	left, _ := filepath.Glob(in.dir + "/*")
-	if len(left) != 7+6-0 {
+	if len(left) != 8+7 {
 		t.Errorf("%q", left)
 	}
 	for _, gone := range []string{"8.json", "1.json.tmp"} {

@@ -167,6 +167,7 @@ func (in *incoming) succeed(d *draft, u *upload, s *spool, img glanceapi.Image) 
 	if u.attempt != nil {
 		in.settled(u.attempt)
 	}
+	in.unwatch()
 	in.t.log.Info("image made", "name", img.Name, "image", img.ID, "size", img.Size)
 	in.t.stale("by-name", img.Name)
 }

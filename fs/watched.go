@@ -1,6 +1,9 @@
 package fs
 
-import "context"
+import (
+	"context"
+	"maps"
+)
 
 // A watched draft has become an image, and whoever closed it still runs. To that
 // process it stays the file that it wrote: programs look at what they have just
@@ -20,16 +23,27 @@ func (in *incoming) stillOf(ctx context.Context, name string) *draft {
 	if !ok {
 		return nil
 	}
-	if w.started == "" || started(w.process) != w.started {
-		in.mu.Lock()
-		defer in.mu.Unlock()
-		if in.watched[name] == w {
-			delete(in.watched, name)
-		}
-		return nil
-	}
-	if _, process := caller(ctx); process != w.process {
+	if _, process := caller(ctx); process != w.process || w.over() {
 		return nil
 	}
 	return w.draft
+}
+
+// over reports whether the process has ended.
+func (w watched) over() bool { return w.started == "" || started(w.process) != w.started }
+
+// unwatch forgets the drafts whose processes have ended.
+func (in *incoming) unwatch() {
+	in.mu.Lock()
+	all := maps.Clone(in.watched)
+	in.mu.Unlock()
+	for name, w := range all {
+		if w.over() {
+			in.mu.Lock()
+			if in.watched[name] == w {
+				delete(in.watched, name)
+			}
+			in.mu.Unlock()
+		}
+	}
 }

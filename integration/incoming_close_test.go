@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -171,5 +172,33 @@ func TestPosix(t *testing.T) {
 				t.Errorf("%v: %s", err, out)
 			}
 		})
+	}
+}
+
+// TestRenames copies to a name that waits and renames, again and again: however
+// soon the rename comes after the close, it makes the image.
+func TestRenames(t *testing.T) {
+	t.Parallel()
+	s := glancetest.New(t)
+	source, _ := noiseFile(t, 10_000)
+	m := mount(t, "--endpoint", s.URL)
+	run(t, "python3", "-c", `
+import os, sys
+os.chdir(sys.argv[1])
+data = open(sys.argv[2], "rb").read()
+for i in range(100):
+    fd = os.open(".part", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.write(fd, data)
+    os.close(fd)
+    os.rename(".part", "name-%d" % i)
+    assert os.path.islink("name-%d" % i), i
+assert len(os.listdir()) == 100
+for i in range(100):
+    os.rename("name-%d" % i, "name-0")
+assert os.listdir() == ["name-0"] and open("name-0", "rb").read() == data`, filepath.Join(m.Dir, "incoming"), source)
+	for i := range 100 {
+		if all := images(t, s, fmt.Sprint("name-", i)); len(all) != 1 || all[0].Status != "active" {
+			t.Errorf("%d: %+v", i, all)
+		}
 	}
 }
