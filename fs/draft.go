@@ -70,12 +70,11 @@ func createDraft(dir string, a about) (*draft, *os.File, error) {
 // path is where the bytes are.
 func (d *draft) path() string { return filepath.Join(d.dir, d.id+draftSuffix) }
 
-// openFile opens the bytes. Those of an image are the cache's: what it returns
-// then is empty, and is not to be read.
+// openFile opens the bytes. It returns nil for those that are the cache's by now.
 func (d *draft) openFile() (*os.File, error) {
 	f, err := os.OpenFile(d.path(), os.O_RDWR, 0)
 	if errors.Is(err, iofs.ErrNotExist) && d.fixedAs() != nil {
-		return os.Open(os.DevNull)
+		return nil, nil
 	}
 	return f, err
 }

@@ -318,3 +318,53 @@ func TestSpool(t *testing.T) {
 		s.Close()
 	}
 }
+
+// TestNameTaken has the name that a draft is to get taken by another meanwhile:
+// that one keeps it.
+func TestNameTaken(t *testing.T) {
+	s := glancetest.New(t)
+	in := incomingOf(t, s, nil)
+	write := func(name string) *draft {
+		d, f, err := in.create(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		f.Write([]byte(name))
+		return d
+	}
+	for _, removed := range []bool{false, true} {
+		s.SetFaults(glancetest.Fault{Match: glancetest.IsUpload, Break: glancetest.Hang})
+		first := write(".first")
+		u, err := in.start(first, "name", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if removed {
+			if err := in.remove(".first"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		second := write("name")
+		s.SetFaults()
+		if err := u.wait(t.Context()); (err != nil) != removed || removed && !errors.Is(err, errDiscarded) {
+			t.Errorf("%v", err)
+		}
+		if d, _, _ := in.find("name"); d != second {
+			t.Errorf("the name is that of %v", d)
+		}
+		if got, err := os.ReadFile(second.path()); err != nil || string(got) != "name" {
+			t.Errorf("%q, %v", got, err)
+		}
+		if d, link, ok := in.find(".first"); ok {
+			t.Errorf("%v, %v", d, link)
+		}
+		if err := in.remove("name"); err != nil {
+			t.Error(err)
+		}
+	}
+	in.stop()
+	if left, _ := os.ReadDir(in.dir); len(left) != 0 {
+		t.Errorf("left on the disk: %v", left)
+	}
+}

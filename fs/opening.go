@@ -17,10 +17,10 @@ import (
 type opening struct {
 	*draft
 	in     *incoming
-	file   *os.File
-	writes bool // opened for writing
-	reads  bool // and for reading
-	opener int  // process; 0 where that cannot be told
+	file   *os.File // nil for a draft that became an image before
+	writes bool     // opened for writing
+	reads  bool     // and for reading
+	opener int      // process; 0 where that cannot be told
 
 	wrote bool // since it was last closed; guarded by the draft's mu
 }
@@ -127,9 +127,10 @@ func (o *opening) change(do func() error) error {
 // Read reads the draft, or the image it has become: the cache may have dropped
 // the bytes of its file since.
 func (o *opening) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
-	o.mu.Lock()
-	image := o.image
-	o.mu.Unlock()
+	image, err := o.became(ctx)
+	if err != nil {
+		return nil, o.in.t.errno("read a draft", err)
+	}
 	if image != "" {
 		data := &imageData{node: node{t: o.in.t}, id: image}
 		defer data.OnForget()
@@ -140,6 +141,23 @@ func (o *opening) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadRe
 		return nil, o.in.t.errno("read a draft", err)
 	}
 	return fuse.ReadResultData(dest[:n]), 0
+}
+
+// became returns the image that the draft has become, or "". Without the file it
+// waits for the moment that the image is in its place.
+func (o *opening) became(ctx context.Context) (image string, err error) {
+	o.mu.Lock()
+	image, up := o.image, o.up
+	o.mu.Unlock()
+	if image != "" || o.file != nil || up == nil {
+		return image, nil
+	}
+	if err := up.wait(ctx); err != nil {
+		return "", err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.image, nil
 }
 
 // Write writes to the draft.
@@ -165,6 +183,9 @@ func (o *opening) Write(_ context.Context, data []byte, off int64) (uint32, sysc
 
 // Fsync makes the draft survive a loss of power.
 func (o *opening) Fsync(context.Context, uint32) syscall.Errno {
+	if o.fixedAs() != nil {
+		return 0
+	}
 	return o.in.t.errno("sync of a draft", o.sync(o.file))
 }
 

@@ -175,7 +175,9 @@ func (in *incoming) mkdir(ctx context.Context, name string) (glanceapi.Image, er
 	in.links[name] = linked{image: img.ID}
 	in.changed = time.Now()
 	in.mu.Unlock()
-	in.t.stale("by-name", img.Name)
+	if entry, ok := plainEntry(img.Name); ok {
+		in.t.stale("by-name", entry)
+	}
 	return img, nil
 }
 
@@ -228,20 +230,24 @@ func (in *incoming) compare(ctx context.Context, id string, s *spool) (glanceapi
 	return img, err
 }
 
-// activePause is how often an image that is about to become active is asked for.
-const activePause = 500 * time.Millisecond
+const (
+	// activePause is how often an image that is about to become active is asked
+	// for, and activeLimit how long: the service has said that it has the data.
+	activePause = 500 * time.Millisecond
+	activeLimit = time.Minute
+)
 
 // active returns an image that has its data when the service has put that where
 // it belongs.
 func (in *incoming) active(ctx context.Context, id string) (glanceapi.Image, error) {
-	for {
+	for begun := time.Now(); ; {
 		img, err := in.t.service.Image(ctx, id)
 		switch {
 		case err != nil:
 			return glanceapi.Image{}, err
 		case img.Status == "active":
 			return img, nil
-		case img.Status != "saving" && img.Status != "importing":
+		case img.Status != "saving" && img.Status != "importing" || time.Since(begun) > activeLimit:
 			return img, fmt.Errorf("image %s is %s after it was sent: %w", id, img.Status, errNotSent)
 		}
 		select {

@@ -29,6 +29,7 @@ const stopGrace = 10 * time.Second
 type upload struct {
 	name   string // in incoming/ once it is through; "" for the data of a queued image
 	by     int    // the process that closed the draft, if that is how it began
+	over   *draft // had the name then
 	cancel context.CancelCauseFunc
 	done   chan struct{}
 	err    error // once done
@@ -79,7 +80,7 @@ func (in *incoming) begin(d *draft, name string, by int, do job) (*upload, error
 	if err := d.changeable(); err != nil {
 		return nil, err
 	}
-	u := &upload{name: name, by: by, done: make(chan struct{})}
+	u := &upload{name: name, by: by, over: in.named[name], done: make(chan struct{})}
 	u.stage.Store(stageWaiting)
 	ctx, cancel := context.WithCancelCause(in.ctx)
 	u.cancel = cancel
@@ -138,30 +139,22 @@ func (in *incoming) succeed(d *draft, u *upload, s *spool, img glanceapi.Image) 
 	in.mu.Lock()
 	d.mu.Lock()
 	d.up, d.image = nil, img.ID
-	var replaced *draft
-	if u.name == "" {
-		delete(in.filling, img.ID)
-	} else {
-		if name, _ := unescapeName(d.about.Name); in.named[name] == d {
-			delete(in.named, name)
-		}
-		if replaced = in.named[u.name]; replaced != nil || in.watched[u.name].draft != nil {
-			in.vacate(u.name)
-		}
-		in.links[u.name] = linked{img.ID, "/data"}
-		in.watched[u.name] = watched{d, u.by, started(u.by)}
-	}
-	sidecar := in.named[u.name+sidecarSuffix]
-	delete(in.named, u.name+sidecarSuffix)
 	in.made[img.ID] = true
 	in.changed = time.Now()
 	in.tally.through(s.size)
+	gone := d.removed
 	d.mu.Unlock()
+	if u.name == "" {
+		delete(in.filling, img.ID)
+	} else if !gone {
+		in.replace(d, u, img.ID)
+	}
 	in.mu.Unlock()
-	for _, gone := range []*draft{replaced, sidecar} {
-		if gone != nil {
-			gone.discard()
-		}
+	if u.over != nil && u.over != d {
+		u.over.discard()
+	}
+	if u.name != "" {
+		in.remove(u.name + sidecarSuffix)
 	}
 	d.erase()
 	if u.attempt != nil {
@@ -169,7 +162,24 @@ func (in *incoming) succeed(d *draft, u *upload, s *spool, img glanceapi.Image) 
 	}
 	in.unwatch()
 	in.t.log.Info("image made", "name", img.Name, "image", img.ID, "size", img.Size)
-	in.t.stale("by-name", img.Name)
+	if entry, ok := plainEntry(img.Name); ok {
+		in.t.stale("by-name", entry)
+	}
+}
+
+// replace puts a link to the image where the draft's name was, or is to be, unless
+// another draft has that since. Called with mu held.
+func (in *incoming) replace(d *draft, u *upload, image string) {
+	if name := d.name(); in.named[name] == d {
+		delete(in.named, name)
+	}
+	if there := in.named[u.name]; there != nil && there != u.over {
+		u.over = nil
+		return
+	}
+	in.vacate(u.name)
+	in.links[u.name] = linked{image, "/data"}
+	in.watched[u.name] = watched{d, u.by, started(u.by)}
 }
 
 // adopt makes the bytes of the draft those that the cache holds of the image.
@@ -267,7 +277,10 @@ func (d *draft) status(name string) UploadStatus {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := UploadStatus{Name: name, State: "draft"}
-	if err == nil {
+	switch {
+	case d.fixed != nil:
+		s.Size = d.fixed.Size()
+	case err == nil:
 		s.Size = info.Size()
 	}
 	switch {
