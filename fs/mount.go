@@ -29,11 +29,12 @@ const (
 	// inflight bounds the memory of requests as they come in, in bytes. Answers
 	// are bounded by the kernel: it has so many READs under way at a time.
 	inflight = 128 << 20
-	// readAhead is how far the kernel reads ahead of a sequential reader, in
-	// KiB. Its default of 128 makes a reader wait for every other request;
-	// with this one, measured at 20 ms a read, 1 GB/s is reached. Random
-	// reads are not made larger by it.
-	readAhead = 16 << 10
+	// readAhead is how far the kernel reads ahead, in KiB: one block of the
+	// cache. It cannot know what it costs to fetch what nobody reads; the cache
+	// does, and fetches ahead by itself. With 16 MiB a boot fetches four times
+	// what it reads, with the kernel's default of 128 KiB a quarter more than
+	// with this, and a sequential reader is not faster with either.
+	readAhead = 64
 	// grace is how long an unmount waits for files in use.
 	grace = 2 * time.Second
 )
@@ -107,8 +108,8 @@ func New(dir string, c Config) (*Mount, error) {
 	if !c.ReadOnly {
 		t.incoming.resume()
 	}
-	if err := raiseReadAhead(dir); err != nil {
-		c.Log.Info("kernel read-ahead stays at its default; sequential reads of far images are slower", "err", err)
+	if err := boundReadAhead(dir); err != nil {
+		c.Log.Info("kernel read-ahead stays at its default; a little more is fetched than is read", "err", err)
 	}
 	return m, nil
 }
@@ -155,9 +156,9 @@ func CheckMountpoint(dir string) error {
 	return nil
 }
 
-// raiseReadAhead lets the kernel read further ahead on the mount at dir, which
-// root may.
-func raiseReadAhead(dir string) error {
+// boundReadAhead makes the kernel read less ahead on the mount at dir, which root
+// may.
+func boundReadAhead(dir string) error {
 	var st unix.Stat_t
 	if err := unix.Stat(dir, &st); err != nil {
 		return err

@@ -17,13 +17,13 @@ import (
 	"glancefs/glanceapi/glancetest"
 )
 
-// A copying is a cp from a pipe, which the test fills as it likes.
-type copying struct {
+// A feeding is a cp from a pipe, which the test fills as it likes.
+type feeding struct {
 	*exec.Cmd
 	in io.WriteCloser
 }
 
-func copyTo(t *testing.T, path string) *copying {
+func copyTo(t *testing.T, path string) *feeding {
 	t.Helper()
 	c, err := command(t.Context(), nil, "cp", "/dev/stdin", path)
 	if err != nil {
@@ -36,7 +36,7 @@ func copyTo(t *testing.T, path string) *copying {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &copying{c, in}
+	return &feeding{c, in}
 }
 
 // arrived waits until a draft has a size.

@@ -99,3 +99,42 @@ func TestOutage(t *testing.T) {
 	s.SetFaults()
 	<-done
 }
+
+// TestKilledReader kills a reader in the middle of a read that has stalled. It
+// is gone at once, and soon after the stream is, which nobody else wants.
+func TestKilledReader(t *testing.T) {
+	t.Parallel()
+	s := glancetest.New(t)
+	id := s.Add(t, "disk", noise(t.Name(), 64<<20))
+	m := mount(t, "--endpoint", s.URL, "--timeout", "10m")
+	const stall = 32 << 10
+	s.SetFaults(
+		glancetest.Fault{Match: glancetest.IsData, Times: 1, Break: glancetest.Stall, After: stall},
+		glancetest.Fault{Match: glancetest.IsData, Break: glancetest.Hang},
+	)
+	reader, err := command(t.Context(), nil, "cat", filepath.Join(m.Dir, "images", id, "data"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := reader.Start(); err != nil {
+		t.Fatal(err)
+	}
+	err = eventually("the stream to stall", func() (bool, error) { return s.BytesSent(id) >= stall, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(300 * time.Millisecond) // it waits for more
+	begun := time.Now()
+	reader.Process.Kill()
+	reader.Wait()
+	if took := time.Since(begun); took > time.Second {
+		t.Errorf("a killed reader was gone after %v", took)
+	}
+	if s.Running() == 0 {
+		t.Error("there was no stream, or it has not stalled")
+	}
+	if err := m.quiet(); err != nil {
+		t.Error(err)
+	}
+	t.Logf("the stream ended after %v", time.Since(begun).Round(time.Millisecond))
+}
