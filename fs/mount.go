@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	gofs "github.com/hanwen/go-fuse/v2/fs"
@@ -58,8 +60,9 @@ type Config struct {
 type Mount struct {
 	dir    string
 	server *fuse.Server
+	tree   *tree
 	cancel context.CancelFunc
-	saved  chan struct{} // closed when the state has been saved for the last time
+	work   sync.WaitGroup // what the mount does besides serving
 	log    *slog.Logger
 }
 
@@ -76,15 +79,23 @@ func New(dir string, c Config) (*Mount, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	t := &tree{
 		service: c.Service, catalog: newCatalog(ctx, c.Service, c.Refresh, c.Log),
-		store: c.Store, cacheDir: c.CacheDir, metrics: newMetrics(c.Store, c.Service),
+		store: c.Store, cacheDir: c.CacheDir,
 		uid: c.UID, gid: c.GID, strict: c.Strict, log: c.Log, started: time.Now(),
+		notices: make(chan notice, maxNotices),
 	}
+	t.incoming, err = newIncoming(t, filepath.Join(c.CacheDir, "drafts"))
+	if err != nil {
+		cancel()
+		return nil, fmt.Errorf("drafts: %w", err)
+	}
+	t.metrics = newMetrics(c.Store, c.Service, t.incoming)
 	if c.State != nil {
 		t.catalog.restore(c.State)
 	}
 	t.catalog.gone = func(img glanceapi.Image) { t.store.Doom(t.blobKey(img)) }
 	o := options(c)
-	server, err := fuse.NewServer(newPassthrough(gofs.NewNodeFS(t.root(), o), t, c.Log), dir, &o.MountOptions)
+	root := t.root()
+	server, err := fuse.NewServer(newPassthrough(gofs.NewNodeFS(root, o), t, c.Log), dir, &o.MountOptions)
 	if err == nil {
 		go server.Serve()
 		err = server.WaitMount()
@@ -93,11 +104,12 @@ func New(dir string, c Config) (*Mount, error) {
 		cancel()
 		return nil, fmt.Errorf("mount %s: %w", dir, err)
 	}
-	m := &Mount{dir: dir, server: server, cancel: cancel, saved: make(chan struct{}), log: c.Log}
-	go func() {
-		defer close(m.saved)
-		t.keepState(ctx, c.Account)
-	}()
+	m := &Mount{dir: dir, server: server, tree: t, cancel: cancel, log: c.Log}
+	m.work.Go(func() { t.keepState(ctx, c.Account) })
+	m.work.Go(func() { t.notify(ctx, root.EmbeddedInode()) })
+	if !c.ReadOnly {
+		t.incoming.resume()
+	}
 	if err := boundReadAhead(dir); err != nil {
 		c.Log.Info("kernel read-ahead stays at its default; a little more is fetched than is read", "err", err)
 	}
@@ -160,10 +172,12 @@ func boundReadAhead(dir string) error {
 // Wait returns when the tree is no longer mounted.
 func (m *Mount) Wait() { m.server.Wait() }
 
-// Close ends what the mount was doing besides, when nobody is served any more.
+// Close ends what the mount was doing besides, when nobody is served any more:
+// uploads within a grace.
 func (m *Mount) Close() {
+	m.tree.incoming.stop()
 	m.cancel()
-	<-m.saved
+	m.work.Wait()
 }
 
 // Unmount ends the mount. While files are in use it waits a grace, then
