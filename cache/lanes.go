@@ -77,10 +77,13 @@ func (l *link) carried(n int64, took time.Duration) {
 	l.rate += (rate - l.rate) / 8
 }
 
+// worth is how many bytes a stream carries in the time that one takes to open.
+func (l *link) worth() int64 { return int64(l.latency.Seconds() * l.rate) }
+
 // grain is the least to fetch at a time, a power of two: more than a block where
 // asking takes long, but no more than comes in half of that time.
 func (l *link) grain() int64 {
-	worth := min(float64(l.latency)/float64(grainLatency)*BlockSize, l.latency.Seconds()*l.rate/2)
+	worth := min(float64(l.latency)/float64(grainLatency)*BlockSize, float64(l.worth())/2)
 	grain := int64(BlockSize)
 	for grain < maxGrain && float64(2*grain) <= worth {
 		grain *= 2

@@ -12,11 +12,12 @@ const (
 	// minPiece is the least that is worth a stream beside others, in bytes.
 	minPiece = 1 << 20
 	// probePiece bounds a piece while it is being found out how many streams at
-	// a time are best.
+	// a time are best, unless the link carries more in the time of asking.
 	probePiece = 4 << 20
-	// maxSkip is the most that a sequence fetches in vain to go on with a reader
-	// who has skipped it. The kernel's read-ahead comes in no strict order either.
-	maxSkip = 512 << 10
+	// maxSkip, or an eighth of what was read, is the most that a sequence fetches
+	// in vain to go on with a reader who has skipped it. What the kernel asks for
+	// comes in no strict order either.
+	maxSkip = 8 << 20
 	// maxSequences are remembered of a blob, so that a reader who comes back, one
 	// of several, goes on as before.
 	maxSequences = 16
@@ -49,7 +50,7 @@ type sequence struct {
 // follow returns the sequence that a read at need goes on, or a new one.
 func (b *Blob) follow(need int64) *sequence {
 	i := slices.IndexFunc(b.sequences, func(q *sequence) bool {
-		return b.seeks != fromStart && q.next <= need && need-q.next <= min(q.earned, maxSkip)
+		return b.seeks != fromStart && q.next <= need && need-q.next <= min(q.earned/8, maxSkip)
 	})
 	if i < 0 {
 		return b.begin(need)
@@ -89,9 +90,19 @@ func (q *sequence) raise(until int64) {
 	}
 }
 
-// ahead is how far beyond what is wanted is fetched.
+// ahead is how far beyond what is wanted is fetched. Where asking again costs
+// little it is a part of what has been read, and nothing for less than a MiB: a
+// machine that boots reads its files in such short stretches. More streams than
+// two, once they have shown to be of use, need more to do.
 func (q *sequence) ahead() int64 {
-	return min(q.earned, maxAhead, q.blob.store.room.size/8)
+	near := maxGrain / q.blob.store.link.grain()
+	if q.earned < near*maxGrain {
+		return 0
+	}
+	if q.lanes.most > 2 {
+		near = 1
+	}
+	return min(q.earned/near, maxAhead, q.blob.store.room.size/8)
 }
 
 // allowed is how many runs q may have: what has shown to be of use, and no more
@@ -137,7 +148,7 @@ func (q *sequence) take() (pos, end int64) {
 		return 0, 0 // a little ahead is no stream of its own
 	}
 	if piece = min(piece, maxAhead); !q.lanes.settled {
-		piece = min(piece, probePiece)
+		piece = min(piece, max(probePiece, b.store.link.worth()))
 	}
 	pos, end = q.next, q.next+BlockSize
 	for stop := min(limit, ceilBlock(pos+piece)); end < stop && !b.has(end) && !b.coming(end); {

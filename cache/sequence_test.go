@@ -53,7 +53,7 @@ func TestSequentialReadersNeedFewStreams(t *testing.T) {
 			forward(t, b, w, off, off+256<<10)
 			forward(t, b, w, 64<<20+off, 64<<20+off+256<<10)
 		}
-		if n := w.opened(); n > 40 {
+		if n := w.opened(); n > 60 {
 			t.Errorf("%d streams for two sequential readers", n)
 		}
 		if most := w.memory.most(); most != 1 {

@@ -194,7 +194,7 @@ func (s *Store) Blob(key Key, size int64, digest Digest, src Source) (*Blob, err
 	}
 	b := s.blobs[key]
 	if b == nil {
-		b = &Blob{store: s, header: header{key, size, digest}, extents: make(map[int64]*extent), trust: trust{verdict: make(chan struct{})}}
+		b = s.newBlob(header{key, size, digest})
 		s.blobs[key] = b
 	}
 	b.users++
@@ -212,4 +212,9 @@ func (s *Store) Blob(key Key, size int64, digest Digest, src Source) (*Blob, err
 		return nil, err
 	}
 	return b, nil
+}
+
+// newBlob makes a blob that nobody knows yet.
+func (s *Store) newBlob(h header) *Blob {
+	return &Blob{store: s, header: h, extents: make(map[int64]*extent), trust: trust{verdict: make(chan struct{})}}
 }

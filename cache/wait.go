@@ -19,18 +19,22 @@ type waiter struct {
 	err   error // set before woken is closed
 }
 
+// lookEvery is how often a waiter asks its context, which may know of its end
+// although its Done does not tell.
+const lookEvery = time.Second
+
 // wait returns when the run has passed w.until or ended, with the run's error
 // if that is why; when ctx ends; or when nothing has arrived for the store's
 // timeout. Called with mu held; gives it up while waiting.
 func (w *waiter) wait(ctx context.Context) error {
 	r, s := w.run, w.run.blob.store
 	since := time.Now()
-	var tick <-chan time.Time
+	every := lookEvery
 	if s.timeout > 0 {
-		t := time.NewTicker(max(s.timeout/8, time.Millisecond))
-		defer t.Stop()
-		tick = t.C
+		every = min(every, max(s.timeout/8, time.Millisecond))
 	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
 	s.mu.Unlock()
 	defer s.mu.Lock()
 	for {
@@ -39,14 +43,17 @@ func (w *waiter) wait(ctx context.Context) error {
 			return w.err
 		case <-ctx.Done():
 			return ctx.Err()
-		case now := <-tick:
+		case now := <-tick.C:
+			if err := ctx.Err(); err != nil {
+				return err
+			}
 			s.mu.Lock()
 			moved, cause := r.moved, r.cause
 			s.mu.Unlock()
 			if moved.Before(since) {
 				moved = since
 			}
-			if now.Sub(moved) >= s.timeout {
+			if s.timeout > 0 && now.Sub(moved) >= s.timeout {
 				return fmt.Errorf("nothing arrived for %s: %w", s.timeout, errors.Join(ErrTimeout, cause))
 			}
 		}

@@ -56,7 +56,8 @@ func command(ctx context.Context, env []string, name string, args ...string) (*e
 		return nil, err
 	}
 	dir := "/usr/bin"
-	if name == "glancefs" {
+	switch name {
+	case "glancefs", originProgram, readerProgram:
 		dir = bin
 	}
 	name = filepath.Join(dir, name)

@@ -20,6 +20,11 @@ func scratch() string { return os.Getenv(scratchVar) }
 
 func TestMain(m *testing.M) {
 	switch {
+	case program() == originProgram || program() == readerProgram:
+		if err := benchMain(os.Args); err != nil {
+			fmt.Fprintf(os.Stderr, "%s: %v\n", program(), err)
+			os.Exit(1)
+		}
 	case scratch() != "":
 		if err := furnish(); err != nil {
 			fmt.Fprintln(os.Stderr, "integration:", err)

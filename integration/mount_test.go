@@ -197,6 +197,14 @@ func (m *Mount) stats(name string) (float64, error) {
 	return 0, fmt.Errorf("no %s in .glancefs/stats:\n%s", name, out)
 }
 
+// quiet waits until the process fetches nothing any more.
+func (m *Mount) quiet() error {
+	return eventually("the end of all streams", func() (bool, error) {
+		n, err := try(nil, "jq", ".cache.fetching", filepath.Join(m.Dir, ".glancefs/status.json"))
+		return string(n) == "0\n", errors.Join(err, fmt.Errorf("%s under way", bytes.TrimSpace(n)))
+	})
+}
+
 // finish ends a test's mount by all means, and fails the test if anything but
 // SIGTERM was needed or the process saw a bug of its own.
 func (m *Mount) finish(tb testing.TB) {

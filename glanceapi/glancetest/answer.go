@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"syscall"
 	"time"
 )
 
@@ -171,9 +172,15 @@ func (a *answer) hang() {
 	}
 }
 
-// sleep passes time, but none of it once the fault is over.
+// sleep passes time, but none of it once the fault is over. Short times are left
+// to the kernel, because timers may be late by a millisecond.
 func (a *answer) sleep(d time.Duration) {
 	if d <= 0 {
+		return
+	}
+	if d < 5*time.Millisecond {
+		t := syscall.NsecToTimespec(d.Nanoseconds())
+		syscall.Nanosleep(&t, nil) // shorter when a signal comes
 		return
 	}
 	select {
