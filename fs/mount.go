@@ -209,8 +209,5 @@ func (m *Mount) Unmount() error {
 		return nil
 	}
 	m.log.Warn("files are in use; detaching the mount", "mountpoint", m.dir)
-	if err := detach(m.dir); err != nil {
-		return fmt.Errorf("unmount %s: %w", m.dir, err)
-	}
-	return nil
+	return detach(m.dir)
 }

@@ -14,7 +14,7 @@ import (
 
 // Exit statuses, as mount(8) has them.
 const (
-	exitUsage  = 1
+	exitUsage  = 1 // or no permission
 	exitSystem = 2
 	exitMount  = 32
 )
@@ -35,7 +35,7 @@ func Run(ctx context.Context, version string, args []string, stdout, stderr io.W
 		Name: "glancefs", Usage: "an OpenStack image service, mounted as files",
 		HideVersion: true, Writer: stdout, ErrWriter: stderr,
 		Commands: []*cli.Command{
-			mountCommand(), umountCommand(), warmCommand(), statusCommand(), cacheCommand(), demoCommand(), versionCommand(version),
+			mountCommand(), umountCommand(), warmCommand(), statusCommand(), cacheCommand(), demoCommand(), versionCommand(version), probeCommand(),
 		},
 		Action:         noCommand,
 		OnUsageError:   inOneLine,

@@ -1,7 +1,6 @@
 package command
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/urfave/cli/v2"
 
 	"glancefs/cache"
@@ -44,6 +42,7 @@ func mountCommand() *cli.Command {
 		Flags: []cli.Flag{
 			text("endpoint", "", "`URL` of an image service to use without Keystone"),
 			text("os-cloud", "", "`NAME` of the cloud in clouds.yaml"),
+			text("env-file", "", "`FILE` of OS_* variables, read anew on SIGHUP; with a - before it it may be missing"),
 			text("os-cacert", "", "PEM `FILE` of certificates to trust besides the system's"),
 			text("cache-dir", defaultCacheDir(), "`DIR` of this mount's own for image bytes"),
 			text("cache-size", "50%", "`SIZE` the cache may reach: bytes, KiB, MiB, GiB, TiB or a % of its file system"),
@@ -83,25 +82,9 @@ func mountCommand() *cli.Command {
 				}
 			}
 			fmt.Fprintf(c.App.ErrWriter, "%s%s shows %s (%s)\n", readyLine, dir, m.service.Endpoint(), m.service.Version())
-			if _, err := daemon.SdNotify(false, daemon.SdNotifyReady); err != nil {
-				log.Warn("systemd not told", "err", err)
-			}
 			return m.serve(c.Context)
 		},
 	}
-}
-
-// accountOf says whose view of which service the flags of c and the
-// environment are of, without asking anybody.
-func accountOf(c *cli.Context) string {
-	if e := c.String("endpoint"); e != "" {
-		return e
-	}
-	account := "cloud " + cmp.Or(c.String("os-cloud"), os.Getenv("OS_CLOUD"))
-	for _, name := range []string{"OS_AUTH_URL", "OS_REGION_NAME", "OS_PROJECT_ID", "OS_PROJECT_NAME", "OS_USER_ID", "OS_USERNAME", "OS_APPLICATION_CREDENTIAL_ID"} {
-		account += " " + os.Getenv(name)
-	}
-	return account
 }
 
 func defaultCacheDir() string {
@@ -118,14 +101,20 @@ func defaultCacheDir() string {
 // A mounted is a mount and what is behind it.
 type mounted struct {
 	*fs.Mount
+	dir     string
 	service *service
 	store   *cache.Store
+	log     *slog.Logger
 }
 
 // mount brings up what the flags of c describe, the cheapest refusals first.
 func mount(ctx context.Context, c *cli.Context, dir string, log *slog.Logger) (*mounted, error) {
 	if err := fs.CheckMountpoint(dir); err != nil {
 		return nil, failure{err, exitMount}
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, failure{err, exitSystem}
 	}
 	cacheDir, err := filepath.Abs(c.String("cache-dir"))
 	if err != nil {
@@ -146,12 +135,19 @@ func mount(ctx context.Context, c *cli.Context, dir string, log *slog.Logger) (*
 	if verify != "lazy" && verify != "strict" {
 		return nil, fmt.Errorf("--verify: %q is neither lazy nor strict", verify)
 	}
-	account := accountOf(c)
-	state, stateErr := fs.LoadState(cacheDir, account)
-	service, err := connect(ctx, glanceapi.Config{
-		Endpoint: c.String("endpoint"), Token: os.Getenv("OS_TOKEN"), Cloud: c.String("os-cloud"),
+	env := newEnvFile(c.String("env-file"))
+	if err := env.load(); err != nil {
+		return nil, failure{err, exitMount}
+	}
+	name := accountName(c)
+	state, stateErr := fs.LoadState(cacheDir, name)
+	service, err := connect(ctx, &account{glanceapi.Config{
+		Endpoint: c.String("endpoint"), Cloud: c.String("os-cloud"),
 		CACert: c.String("os-cacert"), Timeout: c.Duration("timeout"), Log: log,
-	}, state)
+	}, env}, state)
+	if errors.Is(err, iofs.ErrPermission) {
+		return nil, failure{err, exitUsage}
+	}
 	if err != nil {
 		return nil, failure{err, exitMount}
 	}
@@ -163,7 +159,7 @@ func mount(ctx context.Context, c *cli.Context, dir string, log *slog.Logger) (*
 		return nil, failure{err, exitMount}
 	}
 	m, err := fs.New(dir, fs.Config{
-		Service: service, Source: c.String("fsname"), Store: store, Account: account, State: state, CacheDir: cacheDir, Refresh: c.Duration("refresh"),
+		Service: service, Source: c.String("fsname"), Store: store, Account: name, State: state, CacheDir: cacheDir, Refresh: c.Duration("refresh"),
 		UID: uint32(uid), GID: uint32(gid),
 		AllowOther: c.Bool("allow-other"), ReadOnly: c.Bool("read-only"), Strict: verify == "strict", Log: log,
 	})
@@ -171,44 +167,19 @@ func mount(ctx context.Context, c *cli.Context, dir string, log *slog.Logger) (*
 		store.Close()
 		return nil, failure{err, exitMount}
 	}
-	return &mounted{m, service, store}, nil
-}
-
-// serve returns when the mount has ended: because somebody unmounted it, or
-// because ctx ended and so it was.
-func (m *mounted) serve(ctx context.Context) error {
-	gone := make(chan struct{})
-	go func() {
-		m.Wait()
-		close(gone)
-	}()
-	select {
-	case <-gone:
-		return nil
-	case <-ctx.Done():
-	}
-	if err := m.Unmount(); err != nil {
-		return failure{err, exitSystem}
-	}
-	return nil
-}
-
-// Close ends what is behind an ended mount.
-func (m *mounted) Close() {
-	m.Mount.Close()
-	m.store.Close()
-	m.service.Close()
+	return &mounted{m, dir, service, store, log}, nil
 }
 
 func umountCommand() *cli.Command {
 	return &cli.Command{
 		Name: "umount", Usage: "end a mount, also one whose glancefs has died", ArgsUsage: "MOUNTPOINT",
+		Flags: []cli.Flag{&cli.BoolFlag{Name: "lazy", Usage: "take it from its path although files there are in use"}},
 		Action: func(c *cli.Context) error {
 			dir, err := one(c, "MOUNTPOINT")
 			if err != nil {
 				return err
 			}
-			if err := fs.Unmount(dir); err != nil {
+			if err := fs.Unmount(dir, c.Bool("lazy")); err != nil {
 				return failure{err, exitSystem}
 			}
 			return nil
