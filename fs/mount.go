@@ -45,6 +45,7 @@ const (
 type Config struct {
 	Service    service
 	Source     string // what mount(8) lists as mounted there
+	Version    string // of glancefs
 	Store      *cache.Store
 	CacheDir   string        // of Store; statfs tells its space
 	Refresh    time.Duration // how stale a listing may be
@@ -89,14 +90,15 @@ func New(dir string, c Config) (*Mount, error) {
 		cancel()
 		return nil, fmt.Errorf("drafts: %w", err)
 	}
-	t.metrics = newMetrics(c.Store, c.Service, t.incoming)
+	t.metrics = newMetrics(t, c.Version)
 	if c.State != nil {
 		t.catalog.restore(c.State)
 	}
 	t.catalog.gone = func(img glanceapi.Image) { t.store.Doom(t.blobKey(img)) }
 	o := options(c)
 	root := t.root()
-	server, err := fuse.NewServer(newPassthrough(gofs.NewNodeFS(root, o), t, c.Log), dir, &o.MountOptions)
+	raw := newMetered(newPassthrough(gofs.NewNodeFS(root, o), t, c.Log), t.metrics)
+	server, err := fuse.NewServer(raw, dir, &o.MountOptions)
 	if err == nil {
 		err = closeOnExec("/dev/fuse")
 		go server.Serve()

@@ -18,8 +18,9 @@ func (m *Mount) Refresh(ctx context.Context) {
 }
 
 // Answers tells whether the image service has answered what it was asked last.
-func (m *Mount) Answers() bool {
-	c := m.tree.catalog
+func (m *Mount) Answers() bool { return m.tree.catalog.answering() }
+
+func (c *catalog) answering() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return !c.sick

@@ -33,7 +33,7 @@ func Run(ctx context.Context, version string, args []string, stdout, stderr io.W
 	inOneLine := func(_ *cli.Context, err error, _ bool) error { return err }
 	app := &cli.App{
 		Name: "glancefs", Usage: "an OpenStack image service, mounted as files",
-		HideVersion: true, Writer: stdout, ErrWriter: stderr,
+		Version: version, HideVersion: true, Writer: stdout, ErrWriter: stderr,
 		Commands: []*cli.Command{
 			mountCommand(), umountCommand(), warmCommand(), statusCommand(), cacheCommand(), demoCommand(), versionCommand(version), probeCommand(),
 		},

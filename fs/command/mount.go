@@ -53,6 +53,7 @@ func mountCommand() *cli.Command {
 			yes("allow-other", "let other users, such as the one qemu runs as, use the mount"),
 			id("uid", os.Getuid(), "owner of the files"),
 			id("gid", os.Getgid(), "group of the files"),
+			text("metrics", "", "`ADDRESS`, such as 127.0.0.1:9293, for /metrics, /healthz and, on a loopback address, /debug/pprof"),
 			text("log-level", "info", "debug, info, warn or error"),
 			text("log-format", "text", "text or json"),
 			text("fsname", "glancefs", "`NAME` that findmnt and df show as the source"),
@@ -71,6 +72,13 @@ func mountCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
+			metrics, err := listenMetrics(c.String("metrics"), log)
+			if err != nil {
+				return failure{err, exitMount}
+			}
+			if metrics != nil {
+				defer metrics.Close()
+			}
 			m, err := mount(c.Context, c, dir, log)
 			if err != nil {
 				return err
@@ -82,7 +90,7 @@ func mountCommand() *cli.Command {
 				}
 			}
 			fmt.Fprintf(c.App.ErrWriter, "%s%s shows %s (%s)\n", readyLine, dir, m.service.Endpoint(), m.service.Version())
-			return m.serve(c.Context)
+			return m.serve(c.Context, metrics)
 		},
 	}
 }
@@ -159,8 +167,8 @@ func mount(ctx context.Context, c *cli.Context, dir string, log *slog.Logger) (*
 		return nil, failure{err, exitMount}
 	}
 	m, err := fs.New(dir, fs.Config{
-		Service: service, Source: c.String("fsname"), Store: store, Account: name, State: state, CacheDir: cacheDir, Refresh: c.Duration("refresh"),
-		UID: uint32(uid), GID: uint32(gid),
+		Service: service, Source: c.String("fsname"), Version: c.App.Version, Account: name, State: state,
+		Store: store, CacheDir: cacheDir, Refresh: c.Duration("refresh"), UID: uint32(uid), GID: uint32(gid),
 		AllowOther: c.Bool("allow-other"), ReadOnly: c.Bool("read-only"), Strict: verify == "strict", Log: log,
 	})
 	if err != nil {

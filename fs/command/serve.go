@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"os/signal"
 	"sync"
@@ -15,8 +16,9 @@ const reloadLimit = time.Minute
 
 // serve returns when the mount has ended: because somebody unmounted it, or
 // because ctx ended and so it was. Meanwhile SIGHUP has what may have changed read
-// anew, and systemd is told how the mount is.
-func (m *mounted) serve(ctx context.Context) error {
+// anew, systemd is told how the mount is, and so is who asks metrics, if that is
+// not nil.
+func (m *mounted) serve(ctx context.Context, metrics net.Listener) error {
 	gone := make(chan struct{})
 	go func() {
 		m.Wait()
@@ -27,9 +29,13 @@ func (m *mounted) serve(ctx context.Context) error {
 	defer signal.Stop(hangups)
 	systemd := newSupervisor(m.log)
 	systemd.ready(m.status())
+	p := &prober{dir: m.dir}
 	watching, stop := context.WithCancel(ctx)
 	var watch sync.WaitGroup
-	watch.Go(func() { systemd.watch(watching, m.status, (&prober{dir: m.dir}).answers) })
+	watch.Go(func() { systemd.watch(watching, m.status, p.answers) })
+	if metrics != nil {
+		watch.Go(func() { m.serveMetrics(watching, metrics, p.answers) })
+	}
 	defer watch.Wait()
 	defer stop()
 	for {

@@ -180,6 +180,14 @@ func (s *service) Stats() glanceapi.Stats {
 	return glanceapi.Stats{}
 }
 
+// TokenExpires is when the token in use ends, zero if that is not known.
+func (s *service) TokenExpires() time.Time {
+	if c := s.reached(); c != nil {
+		return c.TokenExpires()
+	}
+	return time.Time{}
+}
+
 // Close gives up idle connections.
 func (s *service) Close() {
 	if c := s.reached(); c != nil {
