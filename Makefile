@@ -5,9 +5,10 @@ FUZZ_TIME ?= 30s
 BENCH ?= Read|Upload
 BENCH_REPORT ?= $(CURDIR)/bin/bench.json
 VM_DIR ?= /var/tmp/glancefs-vm
+GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.8.0
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: build demo test race bench performance vm lint fuzz soak install deps
+.PHONY: build demo test race bench performance vm lint vuln fuzz soak man dist packages install deps
 
 build: ; CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/glancefs .
 demo: build ; ./bin/glancefs demo
@@ -19,5 +20,9 @@ vm: deps ; sh integration/install.sh vm && GLANCEFS_VM=$(VM_DIR) $(GO) test -cou
 soak: deps ; GLANCEFS_SOAK=$${GLANCEFS_SOAK:-10m} $(GO) test -count=1 -v -timeout 60m -run '^TestSoak$$' ./integration
 fuzz: ; for f in ./fs:FuzzNames ./fs:FuzzSniff ./cache:FuzzIndex ./glanceapi:FuzzUnquote ./glanceapi:FuzzEachField ./glanceapi:FuzzDecodeImage; do $(GO) test -run '^$$' -fuzz "^$${f#*:}$$" -fuzztime $(FUZZ_TIME) $${f%:*} || exit 1; done
 lint: ; test -z "$$(gofmt -l .)" && $(GO) vet ./... && $(GO) run $(STATICCHECK) ./...
+vuln: ; $(GO) run $(GOVULNCHECK) ./...
+man: build ; ./bin/glancefs man docs/package/glancefs.8.md >bin/glancefs.8
+dist: build ; VERSION=$(VERSION) GO=$(GO) sh docs/package/dist.sh
+packages: dist ; sh integration/install.sh packages && GLANCEFS_PACKAGES=$(CURDIR)/bin/dist $(GO) test -count=1 -v -timeout 20m -run '^TestPackage' ./integration
 install: build ; install -D -m 755 bin/glancefs $(DESTDIR)/usr/local/bin/glancefs
 deps: ; sh integration/install.sh

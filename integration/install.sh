@@ -1,24 +1,26 @@
 #!/bin/sh
 # Installs from Debian 12 what is needed by
 #
-#   test   the integration tests: the servers they run (Glance, Keystone), the
-#          OpenStack command line clients, and the programs they point at the
-#          mount; this is what no argument means
-#   bench  the benchmarks: the tools that glancefs is compared with
-#   vm     the test of virtual machines: what makes their disk, and runs them
+#   test      the integration tests: the servers they run (Glance, Keystone), the
+#             OpenStack command line clients, and the programs they point at the
+#             mount; this is what no argument means
+#   bench     the benchmarks: the tools that glancefs is compared with
+#   vm        the test of virtual machines: what makes their disk, and runs them
+#   packages  the test of packages: what makes a clean root, and looks at an rpm
 #
 # Needs root when something is missing; starts no service. Silent and quick when
 # nothing is missing.
 set -eu
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive
 
-packages="attr curl fuse3 glance-api jq keystone python3-glanceclient python3-openstackclient qemu-utils rsync"
+packages="attr curl fuse3 glance-api jq keystone python3-glanceclient python3-openstackclient qemu-utils rsync systemd"
 case ${1:-test} in
 test) ;;
 bench) packages="attr curl fuse3 libnbd-bin nbdkit rclone" ;;
 vm) packages="$packages debootstrap e2fsprogs fdisk grub-common grub-pc-bin openssl qemu-system-x86 util-linux" ;;
+packages) packages="curl debootstrap fish rpm systemd zsh" ;;
 *)
-	echo "usage: install.sh [test|bench|vm]" >&2
+	echo "usage: install.sh [test|bench|vm|packages]" >&2
 	exit 2
 	;;
 esac

@@ -13,7 +13,7 @@ import (
 )
 
 func cacheCommand() *cli.Command {
-	dir := &cli.StringFlag{Name: "cache-dir", Value: defaultCacheDir(), Usage: "`DIR` of the cache", EnvVars: []string{"GLANCEFS_CACHE_DIR"}}
+	dir := cacheDirFlag("`DIR` of the cache")
 	size := &cli.StringFlag{Name: "to", Value: "0", Usage: "`SIZE` to prune to: bytes, KiB to TiB or a % of the file system"}
 	return &cli.Command{
 		Name: "cache", Usage: "look after a cache directory",

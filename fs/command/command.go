@@ -35,14 +35,14 @@ func Run(ctx context.Context, version string, args []string, stdout, stderr io.W
 		Name: "glancefs", Usage: "an OpenStack image service, mounted as files",
 		Version: version, HideVersion: true, Writer: stdout, ErrWriter: stderr,
 		Commands: []*cli.Command{
-			mountCommand(), umountCommand(), warmCommand(), statusCommand(), cacheCommand(), demoCommand(), versionCommand(version), probeCommand(),
+			mountCommand(), umountCommand(), warmCommand(), statusCommand(), cacheCommand(), demoCommand(), versionCommand(version), probeCommand(), manCommand(),
 		},
-		Action:         noCommand,
+		EnableBashCompletion: true, Action: noCommand,
 		OnUsageError:   inOneLine,
 		ExitErrHandler: func(*cli.Context, error) {}, // done below
 	}
 	for _, c := range app.Commands {
-		c.OnUsageError = inOneLine
+		c.OnUsageError, c.HideHelpCommand = inOneLine, true
 		for _, sub := range c.Subcommands {
 			sub.OnUsageError = inOneLine
 		}

@@ -60,3 +60,27 @@ func TestVersion(t *testing.T) {
 		t.Errorf("status %d: %q", status, stdout.String())
 	}
 }
+
+// TestManPage wants every command and flag of the help in the manual page.
+func TestManPage(t *testing.T) {
+	var page bytes.Buffer
+	if status := Run(context.Background(), "1.2", []string{"glancefs", "man", "../../docs/package/glancefs.8.md"}, &page, &page); status != 0 {
+		t.Fatalf("status %d: %s", status, &page)
+	}
+	text := strings.ReplaceAll(page.String(), `\-`, "-")
+	for _, want := range []string{"1.2", "glancefs mount", "glancefs cache verify", "--os-cloud", "GLANCEFS_OS_CLOUD", "--lazy", "EXIT STATUS"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in the page", want)
+		}
+	}
+	for _, c := range mountCommand().VisibleFlags() {
+		if name := "--" + c.Names()[0]; name != "--help" && !strings.Contains(text, name) {
+			t.Errorf("no %q in the page", name)
+		}
+	}
+	for _, hidden := range []string{"--detach", "glancefs probe", "glancefs man", "`"} {
+		if strings.Contains(text, hidden) {
+			t.Errorf("%q is in the page", hidden)
+		}
+	}
+}

@@ -44,7 +44,7 @@ func mountCommand() *cli.Command {
 			text("os-cloud", "", "`NAME` of the cloud in clouds.yaml"),
 			text("env-file", "", "`FILE` of OS_* variables, read anew on SIGHUP; with a - before it it may be missing"),
 			text("os-cacert", "", "PEM `FILE` of certificates to trust besides the system's"),
-			text("cache-dir", defaultCacheDir(), "`DIR` of this mount's own for image bytes"),
+			cacheDirFlag("`DIR` of this mount's own for image bytes"),
 			text("cache-size", "50%", "`SIZE` the cache may reach: bytes, KiB, MiB, GiB, TiB or a % of its file system"),
 			span("refresh", 10*time.Second, "how stale a listing may be"),
 			span("timeout", time.Minute, "how long a reader waits for a service that does not answer; 0 for ever"),
@@ -92,6 +92,13 @@ func mountCommand() *cli.Command {
 			fmt.Fprintf(c.App.ErrWriter, "%s%s shows %s (%s)\n", readyLine, dir, m.service.Endpoint(), m.service.Version())
 			return m.serve(c.Context, metrics)
 		},
+	}
+}
+
+func cacheDirFlag(usage string) cli.Flag {
+	return &cli.StringFlag{
+		Name: "cache-dir", Value: defaultCacheDir(), DefaultText: "/var/cache/glancefs, for users ~/.cache/glancefs",
+		Usage: usage, EnvVars: []string{"GLANCEFS_CACHE_DIR"},
 	}
 }
 
