@@ -175,11 +175,13 @@ func (b *Blob) within(off int64) *run {
 // await returns when [off, end), within one pinned extent, is here. Called
 // with mu held; gives it up while waiting.
 func (b *Blob) await(ctx context.Context, off, end int64) error {
-	for {
-		need := b.missing(off, end)
-		if need == end {
-			return nil
-		}
+	need := b.missing(off, end)
+	if need == end {
+		b.store.stats.Hits++
+		return nil
+	}
+	b.store.stats.Misses++
+	for ; need < end; need = b.missing(off, end) {
 		if b.store.ctx.Err() != nil {
 			return ErrClosed
 		}
@@ -190,4 +192,5 @@ func (b *Blob) await(ctx context.Context, off, end int64) error {
 			return err
 		}
 	}
+	return nil
 }

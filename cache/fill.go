@@ -150,8 +150,9 @@ func (r *run) keep(off int64) {
 			err = writeRecord(index, b.key.salt(), off/BlockSize, f.sum)
 		}
 		s.mu.Lock()
-		if err != nil {
-			kept = false
+		if kept = err == nil; kept {
+			s.stats.Filled++
+		} else {
 			s.refused(err)
 		}
 	}

@@ -6,6 +6,9 @@ import "path/filepath"
 type Stats struct {
 	Fetched int64 // bytes received from sources
 	Read    int64 // bytes asked for by readers
+	Hits    int64 // reads whose bytes were here, a read of two extents being two
+	Misses  int64 // reads that had to wait for some
+	Filled  int64 // blocks that were fetched and written to disk
 	Evicted int64 // bytes dropped for the budget
 	Streams int64 // streams asked of sources
 	Broken  int64 // streams that ended early

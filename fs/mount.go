@@ -44,6 +44,8 @@ const (
 // Config is what a mount is made of.
 type Config struct {
 	Service    service
+	Source     string // what mount(8) lists as mounted there
+	Version    string // of glancefs
 	Store      *cache.Store
 	CacheDir   string        // of Store; statfs tells its space
 	Refresh    time.Duration // how stale a listing may be
@@ -88,20 +90,27 @@ func New(dir string, c Config) (*Mount, error) {
 		cancel()
 		return nil, fmt.Errorf("drafts: %w", err)
 	}
-	t.metrics = newMetrics(c.Store, c.Service, t.incoming)
+	t.metrics = newMetrics(t, c.Version)
 	if c.State != nil {
 		t.catalog.restore(c.State)
 	}
 	t.catalog.gone = func(img glanceapi.Image) { t.store.Doom(t.blobKey(img)) }
 	o := options(c)
 	root := t.root()
-	server, err := fuse.NewServer(newPassthrough(gofs.NewNodeFS(root, o), t, c.Log), dir, &o.MountOptions)
+	raw := newMetered(newPassthrough(gofs.NewNodeFS(root, o), t, c.Log), t.metrics)
+	server, err := fuse.NewServer(raw, dir, &o.MountOptions)
 	if err == nil {
+		err = closeOnExec("/dev/fuse")
 		go server.Serve()
+	}
+	if err == nil {
 		err = server.WaitMount()
 	}
 	if err != nil {
 		cancel()
+		if server != nil {
+			err = errors.Join(err, detach(dir))
+		}
 		return nil, fmt.Errorf("mount %s: %w", dir, err)
 	}
 	m := &Mount{dir: dir, server: server, tree: t, cancel: cancel, log: c.Log}
@@ -123,7 +132,7 @@ func options(c Config) *gofs.Options {
 		RootStableAttr: &gofs.StableAttr{Ino: fuse.FUSE_ROOT_ID},
 		ExternalNodeID: true,
 		MountOptions: fuse.MountOptions{
-			FsName: "glancefs", Name: "glancefs",
+			FsName: c.Source, Name: "glancefs",
 			DirectMount: true, AllowOther: c.AllowOther, Options: []string{"default_permissions"},
 			MaxWrite: maxRequest, MaxBackground: background, MaxInflightRequestBytes: inflight,
 			// With replies of 1 MiB splice does not fit the largest pipe and
@@ -202,8 +211,5 @@ func (m *Mount) Unmount() error {
 		return nil
 	}
 	m.log.Warn("files are in use; detaching the mount", "mountpoint", m.dir)
-	if err := detach(m.dir); err != nil {
-		return fmt.Errorf("unmount %s: %w", m.dir, err)
-	}
-	return nil
+	return detach(m.dir)
 }

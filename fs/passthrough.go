@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sys/unix"
 )
 
@@ -24,8 +25,9 @@ import (
 // so that whoever serves the mount next can go on with it.
 type passthrough struct {
 	fuse.RawFileSystem
-	tree *tree
-	log  *slog.Logger
+	tree  *tree
+	log   *slog.Logger
+	opens *prometheus.CounterVec // by who reads
 
 	mu      sync.Mutex
 	kernel  backer // nil before the mount, and where the kernel cannot do it
@@ -48,7 +50,12 @@ type openData struct {
 }
 
 func newPassthrough(raw fuse.RawFileSystem, t *tree, log *slog.Logger) *passthrough {
-	return &passthrough{RawFileSystem: raw, tree: t, log: log, open: make(map[uint64]*openData)}
+	p := &passthrough{RawFileSystem: raw, tree: t, log: log, open: make(map[uint64]*openData)}
+	p.opens = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "glancefs_data_opens_total", Help: "Image data opened, by who reads it from then on: the kernel (passthrough) or glancefs.",
+	}, []string{"reader"})
+	t.metrics.MustRegister(p.opens)
+	return p
 }
 
 // Init learns whether files can be registered at all.
@@ -78,7 +85,10 @@ func (p *passthrough) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.Op
 		p.open[in.NodeId] = o
 	}
 	o.opens++
-	if o.backing != 0 {
+	if o.backing == 0 {
+		p.opens.WithLabelValues("glancefs").Inc()
+	} else {
+		p.opens.WithLabelValues("kernel").Inc()
 		out.BackingID = o.backing
 		out.OpenFlags = out.OpenFlags&^fuse.FOPEN_KEEP_CACHE | fuse.FOPEN_PASSTHROUGH
 	}

@@ -47,6 +47,7 @@ type describer interface {
 	Endpoint() string
 	Version() string
 	Stats() glanceapi.Stats
+	TokenExpires() time.Time
 }
 
 // A service is the image service as the tree uses it.

@@ -12,9 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Unmount ends the glancefs mount at dir. The mount itself is not looked at,
-// because one whose process hangs would hang us too.
-func Unmount(dir string) error {
+// Unmount ends the glancefs mount at dir; lazy takes it from its path also while
+// files there are in use. The mount itself is not looked at, because one whose
+// process hangs would hang us too.
+func Unmount(dir string, lazy bool) error {
 	dir, err := resolve(dir)
 	if err != nil {
 		return err
@@ -26,12 +27,15 @@ func Unmount(dir string) error {
 	if !mounted {
 		return fmt.Errorf("%s: no glancefs is mounted there", dir)
 	}
+	if lazy {
+		return detach(dir)
+	}
 	err = unix.Unmount(dir, 0)
 	if errors.Is(err, unix.EPERM) {
 		err = fusermount("-u", dir)
 	}
 	if errors.Is(err, unix.EBUSY) {
-		return fmt.Errorf("unmount %s: files there are in use (\"fuser -vm %s\" says by whom)", dir, dir)
+		return fmt.Errorf("unmount %s: files there are in use (\"fuser -vm %s\" says by whom; --lazy does it all the same)", dir, dir)
 	}
 	if err != nil {
 		return fmt.Errorf("unmount %s: %w", dir, err)
@@ -45,7 +49,10 @@ func detach(dir string) error {
 	if errors.Is(err, unix.EPERM) {
 		err = fusermount("-uz", dir)
 	}
-	return err
+	if err != nil {
+		return fmt.Errorf("detach %s: %w", dir, err)
+	}
+	return nil
 }
 
 // fusermount is for users who may not unmount by themselves.

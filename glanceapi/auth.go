@@ -30,6 +30,7 @@ type fixedToken string
 
 func (t fixedToken) token() string                       { return string(t) }
 func (t fixedToken) project() string                     { return "" }
+func (t fixedToken) expires() time.Time                  { return time.Time{} }
 func (t fixedToken) renew(context.Context, string) error { return errFixedToken }
 
 // An account is what is needed to reach a cloud's image service, from
@@ -185,6 +186,20 @@ func (k *keystone) name() string {
 
 func (k *keystone) token() string   { return k.provider.Token() }
 func (k *keystone) project() string { return k.scope }
+
+func (k *keystone) expires() time.Time {
+	r, ok := k.provider.GetAuthResult().(interface {
+		ExtractToken() (*tokens.Token, error)
+	})
+	if !ok {
+		return time.Time{}
+	}
+	t, err := r.ExtractToken()
+	if err != nil {
+		return time.Time{}
+	}
+	return t.ExpiresAt
+}
 
 // renew is run once for any number of callers that had the same token refused,
 // and is not cut short when the first of them goes away.

@@ -151,6 +151,36 @@ func TestRenewFails(t *testing.T) {
 	}
 }
 
+// A client made anew has the password of today, and goes on counting.
+func TestReopen(t *testing.T) {
+	k := newFakeKeystone(t)
+	setAccount(t, k)
+	old := newClientOf(t, Config{})
+	if got, want := old.TokenExpires(), time.Date(2040, 1, 2, 3, 4, 5, 0, time.UTC); !got.Equal(want) {
+		t.Errorf("the token ends %v, want %v", got, want)
+	}
+	k.set(func() { k.password = "another"; clear(k.valid) })
+	if _, err := old.Image(t.Context(), id1); !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("with the old password: %v", err)
+	}
+	if _, err := old.Reopen(t.Context(), Config{}); !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("made anew with the old password: %v", err)
+	}
+	t.Setenv("OS_PASSWORD", "another")
+	c, err := old.Reopen(t.Context(), Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	before := old.Stats()
+	if _, err := c.Image(t.Context(), id1); err != nil {
+		t.Error(err)
+	}
+	if s := c.Stats(); s.MetadataRequests != before.MetadataRequests+1 || s.Answers[200] != before.Answers[200]+1 || s.Answers[401] == 0 {
+		t.Errorf("%+v, before %+v", s, before)
+	}
+}
+
 // A token from outside cannot be renewed: a 401 is final.
 func TestFixedTokenRefused(t *testing.T) {
 	c := newTestClient(t, answer(401, `{"message":"who are you"}`))

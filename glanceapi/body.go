@@ -19,7 +19,7 @@ type Data struct {
 }
 
 func (c *conn) data(ctx context.Context, resp *http.Response, cancel context.CancelCauseFunc, start, end int64) Data {
-	return Data{Body: &body{ctx: ctx, resp: resp, cancel: cancel, left: end - start, count: &c.count}, Start: start, End: end}
+	return Data{Body: &body{ctx: ctx, resp: resp, cancel: cancel, left: end - start, count: c.count}, Start: start, End: end}
 }
 
 // A body holds a stream to the length it announced.

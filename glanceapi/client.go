@@ -126,6 +126,17 @@ const startBudget = 3 * time.Second
 // at once, such as a refused connection, is tried again for three seconds; a
 // host that does not answer is given up after ten, a slow service after thirty.
 func New(ctx context.Context, c Config) (*Client, error) {
+	return open(ctx, c, new(counters), newSeekMemory())
+}
+
+// Reopen is New, for a client that goes on with c's counters and with what c has
+// learned: credentials and certificates are read anew. Calls and streams of c go
+// on as they are.
+func (c *Client) Reopen(ctx context.Context, with Config) (*Client, error) {
+	return open(ctx, with, c.conn.count, c.seek)
+}
+
+func open(ctx context.Context, c Config, count *counters, seek *seekMemory) (*Client, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -140,13 +151,13 @@ func New(ctx context.Context, c Config) (*Client, error) {
 	if a.tls.InsecureSkipVerify {
 		c.Log.Warn("certificates are not verified, as clouds.yaml demands")
 	}
-	n := &conn{http: newHTTPClient(a.tls), upload: newUploadClient(a.tls), timeout: c.Timeout, log: c.Log}
+	n := &conn{http: newHTTPClient(a.tls), upload: newUploadClient(a.tls), timeout: c.Timeout, log: c.Log, count: count}
 	api, err := n.connect(ctx, a, want)
 	if err != nil {
 		n.close()
 		return nil, err
 	}
-	return &Client{conn: n, api: api, seek: newSeekMemory()}, nil
+	return &Client{conn: n, api: api, seek: seek}, nil
 }
 
 // connect logs in and readies c for requests in the dialect it returns.
@@ -170,6 +181,10 @@ func (c *Client) Version() string { return c.api.version() }
 // TakesUUIDs tells whether an image may be created under any UUID of the caller's
 // choice. Of a v1 service that is not known beforehand: those of 2011 have numbers.
 func (c *Client) TakesUUIDs() bool { return c.Version() == "v2" }
+
+// TokenExpires is when the token that is in use ends; zero if that is not known. A
+// token that has ended is replaced by itself where it can be.
+func (c *Client) TokenExpires() time.Time { return c.conn.auth.expires() }
 
 // Stats returns the counters as they stand.
 func (c *Client) Stats() Stats { return c.conn.count.snapshot() }

@@ -32,7 +32,7 @@ type conn struct {
 	auth    authenticator
 	timeout time.Duration
 	log     *slog.Logger
-	count   counters
+	count   *counters
 }
 
 // An authenticator knows the token to send.
@@ -40,6 +40,8 @@ type authenticator interface {
 	token() string
 	// project is the id of the project that asks, "" if it is not known.
 	project() string
+	// expires is when the token ends, zero if that is not known.
+	expires() time.Time
 	// renew replaces the token old, which was refused, unless that has been
 	// done already. errFixedToken says that there is no other.
 	renew(ctx context.Context, old string) error
@@ -99,6 +101,7 @@ func (c *conn) once(ctx context.Context, h *http.Client, cl call, token string) 
 		c.count.failures.Add(1)
 		return nil, netError(ctx, opOf(req), id, err)
 	}
+	c.count.answered(resp.StatusCode)
 	if slices.Contains(cl.ok, resp.StatusCode) {
 		return resp, nil
 	}

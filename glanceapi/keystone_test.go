@@ -148,7 +148,7 @@ func (k *fakeKeystone) describe(scoped bool) string {
 	endpoint := func(side, region, url string) string {
 		return fmt.Sprintf(`{"interface":%q,"region":%q,"region_id":%q,"url":%q}`, side, region, region, url)
 	}
-	return `{"token":{"user":{"id":"u1"},"project":{"id":"p1"},"catalog":[
+	return `{"token":{"user":{"id":"u1"},"project":{"id":"p1"},"expires_at":"2040-01-02T03:04:05.000000Z","catalog":[
 		{"type":"identity","name":"keystone","endpoints":[` + endpoint("public", "one", k.url) + `]},
 		{"type":"image","name":"glance","endpoints":[` + strings.Join([]string{
 		endpoint("internal", "one", "http://127.0.0.1:1"),

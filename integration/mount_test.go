@@ -27,6 +27,7 @@ type Mount struct {
 	Stderr *stderr // of the process
 
 	env, args []string
+	as        []string // a program, with its arguments, that becomes glancefs
 	cmd       *exec.Cmd
 	done      chan struct{} // closed when the process has ended
 }
@@ -42,11 +43,18 @@ func mount(tb testing.TB, args ...string) *Mount {
 // mountEnv is mount with variables for the process.
 func mountEnv(tb testing.TB, env []string, args ...string) *Mount {
 	tb.Helper()
+	return mountAs(tb, nil, env, args...)
+}
+
+// mountAs is mountEnv by way of another program, such as setpriv.
+func mountAs(tb testing.TB, as, env []string, args ...string) *Mount {
+	tb.Helper()
 	require(tb)
 	m, err := newMount(env, args...)
 	if err != nil {
 		tb.Fatal(err)
 	}
+	m.as = as
 	tb.Cleanup(func() { m.finish(tb) })
 	if err := m.start(); err != nil {
 		tb.Fatal(err)
@@ -97,7 +105,8 @@ func refused(env []string, args ...string) (line string, err error) {
 // start runs the process, for the first time or once more with the same flags,
 // and returns when it says that it is ready.
 func (m *Mount) start() error {
-	cmd, err := command(context.Background(), m.env, "glancefs", slices.Concat([]string{"mount"}, m.args, []string{m.Dir})...)
+	line := slices.Concat(m.as, []string{"glancefs", "mount"}, m.args, []string{m.Dir})
+	cmd, err := command(context.Background(), m.env, line[0], line[1:]...)
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ import (
 
 // Exit statuses, as mount(8) has them.
 const (
-	exitUsage  = 1
+	exitUsage  = 1 // or no permission
 	exitSystem = 2
 	exitMount  = 32
 )
@@ -33,9 +33,9 @@ func Run(ctx context.Context, version string, args []string, stdout, stderr io.W
 	inOneLine := func(_ *cli.Context, err error, _ bool) error { return err }
 	app := &cli.App{
 		Name: "glancefs", Usage: "an OpenStack image service, mounted as files",
-		HideVersion: true, Writer: stdout, ErrWriter: stderr,
+		Version: version, HideVersion: true, Writer: stdout, ErrWriter: stderr,
 		Commands: []*cli.Command{
-			mountCommand(), umountCommand(), warmCommand(), statusCommand(), cacheCommand(), demoCommand(), versionCommand(version),
+			mountCommand(), umountCommand(), warmCommand(), statusCommand(), cacheCommand(), demoCommand(), versionCommand(version), probeCommand(),
 		},
 		Action:         noCommand,
 		OnUsageError:   inOneLine,
@@ -47,7 +47,7 @@ func Run(ctx context.Context, version string, args []string, stdout, stderr io.W
 			sub.OnUsageError = inOneLine
 		}
 	}
-	err := app.RunContext(ctx, args)
+	err := run(ctx, app, args)
 	if err == nil {
 		return 0
 	}
@@ -56,6 +56,22 @@ func Run(ctx context.Context, version string, args []string, stdout, stderr io.W
 		return f.status
 	}
 	return exitUsage
+}
+
+// run runs a command line, or one that mount(8) has made of a line of fstab.
+func run(ctx context.Context, app *cli.App, args []string) error {
+	if !calledByMount(args) {
+		return app.RunContext(ctx, args)
+	}
+	line, err := parseMountLine(args[1:])
+	if err != nil {
+		return err
+	}
+	args, err = line.arguments(mountCommand().Flags)
+	if err != nil || args == nil {
+		return err
+	}
+	return app.RunContext(ctx, append([]string{"glancefs"}, args...))
 }
 
 func noCommand(c *cli.Context) error {

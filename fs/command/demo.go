@@ -1,7 +1,6 @@
 package command
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha512"
@@ -16,7 +15,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
@@ -54,7 +52,7 @@ func demo(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(out, "An image server at %s, mounted at %s:\n", url, dir)
-	end, err := startMount(ctx, "--endpoint", url, "--cache-dir", filepath.Join(tmp, "cache"), dir)
+	end, err := mountFor(ctx, "--endpoint", url, "--cache-dir", filepath.Join(tmp, "cache"), dir)
 	if err != nil {
 		return err
 	}
@@ -105,35 +103,22 @@ func serveSamples(dir string) (url, sum string, err error) {
 	return "http://" + l.Addr().String(), fmt.Sprintf("%x", sha512.Sum512(disk)), nil
 }
 
-// startMount runs this program's mount command and returns when the mount is
-// ready, with what ends it.
-func startMount(ctx context.Context, args ...string) (end func() error, err error) {
-	self, err := os.Executable()
+// mountFor starts a mount of this program that ends with ctx, and returns when
+// it is ready, with what ends it.
+func mountFor(ctx context.Context, args ...string) (end func() error, err error) {
+	cmd, err := mountProcess(ctx, args...)
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, self, append([]string{"mount"}, args...)...)
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	stderr, err := cmd.StderrPipe()
+	rest, err := startMount(cmd)
 	if err != nil {
 		return nil, err
 	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	end = sync.OnceValue(func() error {
+	go io.Copy(io.Discard, rest)
+	return sync.OnceValue(func() error {
 		if err := cmd.Cancel(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 			return err
 		}
 		return cmd.Wait()
-	})
-	lines := bufio.NewScanner(stderr)
-	for lines.Scan() {
-		if strings.Contains(lines.Text(), "ready") {
-			go io.Copy(io.Discard, stderr)
-			return end, nil
-		}
-		err = errors.New(lines.Text())
-	}
-	return nil, errors.Join(err, end())
+	}), nil
 }

@@ -1,7 +1,6 @@
 package command
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/urfave/cli/v2"
 
 	"glancefs/cache"
@@ -44,6 +42,7 @@ func mountCommand() *cli.Command {
 		Flags: []cli.Flag{
 			text("endpoint", "", "`URL` of an image service to use without Keystone"),
 			text("os-cloud", "", "`NAME` of the cloud in clouds.yaml"),
+			text("env-file", "", "`FILE` of OS_* variables, read anew on SIGHUP; with a - before it it may be missing"),
 			text("os-cacert", "", "PEM `FILE` of certificates to trust besides the system's"),
 			text("cache-dir", defaultCacheDir(), "`DIR` of this mount's own for image bytes"),
 			text("cache-size", "50%", "`SIZE` the cache may reach: bytes, KiB, MiB, GiB, TiB or a % of its file system"),
@@ -54,43 +53,46 @@ func mountCommand() *cli.Command {
 			yes("allow-other", "let other users, such as the one qemu runs as, use the mount"),
 			id("uid", os.Getuid(), "owner of the files"),
 			id("gid", os.Getgid(), "group of the files"),
+			text("metrics", "", "`ADDRESS`, such as 127.0.0.1:9293, for /metrics, /healthz and, on a loopback address, /debug/pprof"),
 			text("log-level", "info", "debug, info, warn or error"),
 			text("log-format", "text", "text or json"),
+			text("fsname", "glancefs", "`NAME` that findmnt and df show as the source"),
+			yes(backgroundFlag, "return when the mount can be used, and log to syslog from then on"),
+			&cli.BoolFlag{Name: detachFlag, Hidden: true},
 		},
 		Action: func(c *cli.Context) error {
 			dir, err := one(c, "MOUNTPOINT")
 			if err != nil {
 				return err
 			}
+			if c.Bool(backgroundFlag) && !c.Bool(detachFlag) {
+				return background(c, dir)
+			}
 			log, err := newLogger(c)
 			if err != nil {
 				return err
+			}
+			metrics, err := listenMetrics(c.String("metrics"), log)
+			if err != nil {
+				return failure{err, exitMount}
+			}
+			if metrics != nil {
+				defer metrics.Close()
 			}
 			m, err := mount(c.Context, c, dir, log)
 			if err != nil {
 				return err
 			}
 			defer m.Close()
-			fmt.Fprintf(c.App.ErrWriter, "glancefs: ready: %s shows %s (%s)\n", dir, m.service.Endpoint(), m.service.Version())
-			if _, err := daemon.SdNotify(false, daemon.SdNotifyReady); err != nil {
-				log.Warn("systemd not told", "err", err)
+			if c.Bool(detachFlag) {
+				if err := detach(); err != nil {
+					return failure{err, exitSystem}
+				}
 			}
-			return m.serve(c.Context)
+			fmt.Fprintf(c.App.ErrWriter, "%s%s shows %s (%s)\n", readyLine, dir, m.service.Endpoint(), m.service.Version())
+			return m.serve(c.Context, metrics)
 		},
 	}
-}
-
-// accountOf says whose view of which service the flags of c and the
-// environment are of, without asking anybody.
-func accountOf(c *cli.Context) string {
-	if e := c.String("endpoint"); e != "" {
-		return e
-	}
-	account := "cloud " + cmp.Or(c.String("os-cloud"), os.Getenv("OS_CLOUD"))
-	for _, name := range []string{"OS_AUTH_URL", "OS_REGION_NAME", "OS_PROJECT_ID", "OS_PROJECT_NAME", "OS_USER_ID", "OS_USERNAME", "OS_APPLICATION_CREDENTIAL_ID"} {
-		account += " " + os.Getenv(name)
-	}
-	return account
 }
 
 func defaultCacheDir() string {
@@ -104,33 +106,23 @@ func defaultCacheDir() string {
 	return filepath.Join(dir, "glancefs")
 }
 
-func newLogger(c *cli.Context) (*slog.Logger, error) {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(c.String("log-level"))); err != nil {
-		return nil, fmt.Errorf("--log-level: %w", err)
-	}
-	o := &slog.HandlerOptions{Level: level}
-	switch f := c.String("log-format"); f {
-	case "text":
-		return slog.New(slog.NewTextHandler(c.App.ErrWriter, o)), nil
-	case "json":
-		return slog.New(slog.NewJSONHandler(c.App.ErrWriter, o)), nil
-	default:
-		return nil, fmt.Errorf("--log-format: %q is neither text nor json", f)
-	}
-}
-
 // A mounted is a mount and what is behind it.
 type mounted struct {
 	*fs.Mount
+	dir     string
 	service *service
 	store   *cache.Store
+	log     *slog.Logger
 }
 
 // mount brings up what the flags of c describe, the cheapest refusals first.
 func mount(ctx context.Context, c *cli.Context, dir string, log *slog.Logger) (*mounted, error) {
 	if err := fs.CheckMountpoint(dir); err != nil {
 		return nil, failure{err, exitMount}
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, failure{err, exitSystem}
 	}
 	cacheDir, err := filepath.Abs(c.String("cache-dir"))
 	if err != nil {
@@ -151,12 +143,19 @@ func mount(ctx context.Context, c *cli.Context, dir string, log *slog.Logger) (*
 	if verify != "lazy" && verify != "strict" {
 		return nil, fmt.Errorf("--verify: %q is neither lazy nor strict", verify)
 	}
-	account := accountOf(c)
-	state, stateErr := fs.LoadState(cacheDir, account)
-	service, err := connect(ctx, glanceapi.Config{
-		Endpoint: c.String("endpoint"), Token: os.Getenv("OS_TOKEN"), Cloud: c.String("os-cloud"),
+	env := newEnvFile(c.String("env-file"))
+	if err := env.load(); err != nil {
+		return nil, failure{err, exitMount}
+	}
+	name := accountName(c)
+	state, stateErr := fs.LoadState(cacheDir, name)
+	service, err := connect(ctx, &account{glanceapi.Config{
+		Endpoint: c.String("endpoint"), Cloud: c.String("os-cloud"),
 		CACert: c.String("os-cacert"), Timeout: c.Duration("timeout"), Log: log,
-	}, state)
+	}, env}, state)
+	if errors.Is(err, iofs.ErrPermission) {
+		return nil, failure{err, exitUsage}
+	}
 	if err != nil {
 		return nil, failure{err, exitMount}
 	}
@@ -168,52 +167,27 @@ func mount(ctx context.Context, c *cli.Context, dir string, log *slog.Logger) (*
 		return nil, failure{err, exitMount}
 	}
 	m, err := fs.New(dir, fs.Config{
-		Service: service, Store: store, Account: account, State: state, CacheDir: cacheDir, Refresh: c.Duration("refresh"),
-		UID: uint32(uid), GID: uint32(gid),
+		Service: service, Source: c.String("fsname"), Version: c.App.Version, Account: name, State: state,
+		Store: store, CacheDir: cacheDir, Refresh: c.Duration("refresh"), UID: uint32(uid), GID: uint32(gid),
 		AllowOther: c.Bool("allow-other"), ReadOnly: c.Bool("read-only"), Strict: verify == "strict", Log: log,
 	})
 	if err != nil {
 		store.Close()
 		return nil, failure{err, exitMount}
 	}
-	return &mounted{m, service, store}, nil
-}
-
-// serve returns when the mount has ended: because somebody unmounted it, or
-// because ctx ended and so it was.
-func (m *mounted) serve(ctx context.Context) error {
-	gone := make(chan struct{})
-	go func() {
-		m.Wait()
-		close(gone)
-	}()
-	select {
-	case <-gone:
-		return nil
-	case <-ctx.Done():
-	}
-	if err := m.Unmount(); err != nil {
-		return failure{err, exitSystem}
-	}
-	return nil
-}
-
-// Close ends what is behind an ended mount.
-func (m *mounted) Close() {
-	m.Mount.Close()
-	m.store.Close()
-	m.service.Close()
+	return &mounted{m, dir, service, store, log}, nil
 }
 
 func umountCommand() *cli.Command {
 	return &cli.Command{
 		Name: "umount", Usage: "end a mount, also one whose glancefs has died", ArgsUsage: "MOUNTPOINT",
+		Flags: []cli.Flag{&cli.BoolFlag{Name: "lazy", Usage: "take it from its path although files there are in use"}},
 		Action: func(c *cli.Context) error {
 			dir, err := one(c, "MOUNTPOINT")
 			if err != nil {
 				return err
 			}
-			if err := fs.Unmount(dir); err != nil {
+			if err := fs.Unmount(dir, c.Bool("lazy")); err != nil {
 				return failure{err, exitSystem}
 			}
 			return nil

@@ -2,9 +2,9 @@ package command
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"iter"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -20,29 +20,34 @@ const reconnectEvery = 2 * time.Second
 // started: then it is what an earlier mount knew of it, and is looked for when
 // somebody needs it.
 type service struct {
-	config            glanceapi.Config
-	endpoint, version string
+	account  *account
+	log      *slog.Logger
+	endpoint string
 
 	looking sync.Mutex // held while the service is looked for; taken before mu
 	tried   time.Time
 	err     error // of the last try
 
-	mu     sync.Mutex
-	client *glanceapi.Client // nil until the service has been reached
+	mu      sync.Mutex
+	version string
+	client  *glanceapi.Client // nil until the service has been reached
 }
 
 // connect reaches the service. One that is down for now is an error only
 // without a state to start from.
-func connect(ctx context.Context, c glanceapi.Config, state *fs.State) (*service, error) {
-	client, err := glanceapi.New(ctx, c)
+func connect(ctx context.Context, a *account, state *fs.State) (*service, error) {
+	s := &service{account: a, log: a.flags.Log}
+	client, err := a.open(ctx, nil)
 	if err == nil {
-		return &service{endpoint: client.Endpoint(), version: client.Version(), client: client}, nil
+		s.endpoint, s.version, s.client = client.Endpoint(), client.Version(), client
+		return s, nil
 	}
 	if state == nil || !glanceapi.Temporary(err) {
 		return nil, err
 	}
-	c.Log.Warn("the image service is down; starting with what was known of it", "err", err)
-	return &service{config: c, endpoint: state.Endpoint, version: state.Version, tried: time.Now(), err: err}, nil
+	s.log.Warn("the image service is down; starting with what was known of it", "err", err)
+	s.endpoint, s.version, s.tried, s.err = state.Endpoint, state.Version, time.Now(), err
+	return s, nil
 }
 
 // reach returns the client, looking for the service if need be. Callers wait
@@ -59,15 +64,12 @@ func (s *service) reach(ctx context.Context) (*glanceapi.Client, error) {
 	if time.Since(s.tried) < reconnectEvery {
 		return nil, s.err
 	}
-	client, err := glanceapi.New(ctx, s.config)
-	if err == nil && client.Endpoint() != s.endpoint {
-		err = fmt.Errorf("the image service has moved from %s to %s; mount again", s.endpoint, client.Endpoint())
-	}
+	client, err := s.open(ctx, nil)
 	s.tried, s.err = time.Now(), err
 	if err != nil {
 		return nil, err
 	}
-	s.config.Log.Info("the image service is reached")
+	s.log.Info("the image service is reached")
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.client, s.version = client, client.Version()
@@ -176,6 +178,14 @@ func (s *service) Stats() glanceapi.Stats {
 		return c.Stats()
 	}
 	return glanceapi.Stats{}
+}
+
+// TokenExpires is when the token in use ends, zero if that is not known.
+func (s *service) TokenExpires() time.Time {
+	if c := s.reached(); c != nil {
+		return c.TokenExpires()
+	}
+	return time.Time{}
 }
 
 // Close gives up idle connections.

@@ -41,6 +41,9 @@ func statusCommand() *cli.Command {
 func tell(c *cli.Context, s fs.Status) error {
 	w := c.App.Writer
 	fmt.Fprintf(w, "service   %s (%s)\n", s.Endpoint, s.APIVersion)
+	if !s.Answers {
+		fmt.Fprintln(w, "          does not answer; what is known is served")
+	}
 	fmt.Fprintf(w, "cache     %s: %s of %s in %d images, %d being fetched\n", s.Cache.Dir, bytesOf(s.Cache.Used), bytesOf(s.Cache.Size), s.Cache.Images, s.Cache.Runs)
 	if s.Cache.Corrupt > 0 {
 		fmt.Fprintf(w, "disk      %d blocks came back other than they were written, and were fetched again\n", s.Cache.Corrupt)

@@ -1,0 +1,63 @@
+package command
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/sync/singleflight"
+	"golang.org/x/sys/unix"
+)
+
+// A prober finds out whether a mount answers, all the way from the kernel and
+// back. It has a process of its own ask: a process that waits for its own mount
+// can neither be killed nor end, and the mount with it.
+type prober struct {
+	dir     string
+	flights singleflight.Group
+}
+
+// answers returns nil as soon as the mount has answered. There is one process
+// that asks, however many wait for it and for how long.
+func (p *prober) answers(ctx context.Context) error {
+	done := p.flights.DoChan("", func() (any, error) {
+		var stderr bytes.Buffer
+		// What runs is this program, whatever is in its place by now.
+		cmd := exec.Command("/proc/self/exe", probeName, p.dir)
+		cmd.Env, cmd.Stderr = []string{}, &stderr
+		err := cmd.Run()
+		if err != nil && stderr.Len() > 0 {
+			err = errors.New(string(bytes.TrimSpace(stderr.Bytes())))
+		}
+		return nil, err
+	})
+	select {
+	case r := <-done:
+		return r.Err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+const probeName = "probe"
+
+func probeCommand() *cli.Command {
+	return &cli.Command{
+		Name: probeName, Hidden: true, ArgsUsage: "MOUNTPOINT",
+		Action: func(c *cli.Context) error {
+			dir, err := one(c, "MOUNTPOINT")
+			if err != nil {
+				return err
+			}
+			// The kernel asks the file system for this each time.
+			var st unix.Statfs_t
+			if err := unix.Statfs(dir, &st); err != nil {
+				return failure{fmt.Errorf("statfs %s: %w", dir, err), exitSystem}
+			}
+			return nil
+		},
+	}
+}

@@ -1,0 +1,89 @@
+package command
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"golang.org/x/sys/unix"
+)
+
+// tellEvery is how often systemd is told of what has changed.
+const tellEvery = 5 * time.Second
+
+// A supervisor is the systemd that has started this process, if one has, in the
+// protocol of sd_notify(3).
+type supervisor struct {
+	watchdog time.Duration // it ends a process that it has not heard of for so long; 0 for never
+	log      *slog.Logger
+}
+
+func newSupervisor(log *slog.Logger) *supervisor {
+	watchdog, err := daemon.SdWatchdogEnabled(false)
+	if err != nil {
+		log.Warn("no watchdog", "err", err)
+	}
+	return &supervisor{watchdog, log}
+}
+
+func (s *supervisor) tell(state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		s.log.Warn("systemd not told", "err", err)
+	}
+}
+
+// ready, with a line for people, is told at the start and after each reload.
+func (s *supervisor) ready(status string) { s.tell("READY=1\nSTATUS=" + status) }
+
+func (s *supervisor) reloading() {
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
+		s.log.Warn("no clock", "err", err)
+	}
+	s.tell(fmt.Sprintf("%s\nMONOTONIC_USEC=%d", daemon.SdNotifyReloading, now.Nano()/1000))
+}
+
+func (s *supervisor) stopping() { s.tell(daemon.SdNotifyStopping) }
+
+// watch tells what status says whenever that has changed, and, to the watchdog,
+// that the mount answers as long as it does, until ctx ends.
+func (s *supervisor) watch(ctx context.Context, status func() string, answers func(context.Context) error) {
+	if os.Getenv("NOTIFY_SOCKET") == "" {
+		return
+	}
+	every := tellEvery
+	if s.watchdog > 0 {
+		every = min(every, s.watchdog/4)
+	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	told, heard, silent := status(), time.Now(), false
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		if now := status(); now != told {
+			told = now
+			s.tell("STATUS=" + now)
+		}
+		if s.watchdog == 0 || time.Since(heard) < s.watchdog/4 {
+			continue
+		}
+		asking, cancel := context.WithTimeout(ctx, s.watchdog/2)
+		err := answers(asking)
+		cancel()
+		switch {
+		case err == nil:
+			heard = time.Now()
+			s.tell(daemon.SdNotifyWatchdog)
+		case !silent && ctx.Err() == nil:
+			s.log.Error("the mount does not answer, so the watchdog hears nothing", "err", err)
+		}
+		silent = err != nil
+	}
+}
