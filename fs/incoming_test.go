@@ -302,7 +302,7 @@ func TestSpool(t *testing.T) {
 			s.ReadAt(make([]byte, 10), s.size-5)
 		},
 	} {
-		s, err := openSpool(path, defaultHash)
+		s, err := openSpool(path, defaultHash, newSum(defaultHash))
 		if err != nil {
 			t.Fatal(err)
 		}

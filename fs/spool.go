@@ -25,16 +25,14 @@ type spool struct {
 	size int64
 
 	mu     sync.Mutex // readers follow each other, but as different goroutines
-	passed int64      // bytes summed up
-	algo   string     // of hash
-	hash   hash.Hash
-	sums   cache.Sums
+	algo   string     // of sum
+	sum    *sum
 	hashes map[string]string // by algorithm, once all is summed up
 }
 
-// openSpool begins with the bytes at path; algo is the hash that is likely to be
-// wanted.
-func openSpool(path, algo string) (*spool, error) {
+// openSpool begins with the bytes at path, of which some may be summed up
+// already; algo is the hash of that, which is likely to be wanted.
+func openSpool(path, algo string, begun *sum) (*spool, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -44,7 +42,7 @@ func openSpool(path, algo string) (*spool, error) {
 		f.Close()
 		return nil, err
 	}
-	return &spool{file: f, info: info, size: info.Size(), algo: algo, hash: newHash(algo), hashes: make(map[string]string)}, nil
+	return &spool{file: f, info: info, size: info.Size(), algo: algo, sum: begun, hashes: make(map[string]string)}, nil
 }
 
 func newHash(algo string) hash.Hash { return cache.Digest{Algo: algo}.Hash() }
@@ -56,11 +54,8 @@ func (s *spool) ReadAt(p []byte, off int64) (int, error) {
 	n, err := s.file.ReadAt(p, off)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if news := off + int64(n) - s.passed; off <= s.passed && news > 0 {
-		fresh := p[int64(n)-news : n]
-		s.hash.Write(fresh)
-		s.sums.Write(fresh)
-		s.passed += news
+	if news := off + int64(n) - s.sum.passed; off <= s.sum.passed && news > 0 {
+		s.sum.add(p[int64(n)-news : n])
 	}
 	return n, err
 }
@@ -70,7 +65,7 @@ func (s *spool) finish(ctx context.Context) error {
 	buf := make([]byte, blockSize)
 	for {
 		s.mu.Lock()
-		at := s.passed
+		at := s.sum.passed
 		s.mu.Unlock()
 		if at == s.size {
 			return nil
@@ -94,7 +89,7 @@ func (s *spool) digest(ctx context.Context, algo string) (cache.Digest, error) {
 	value, ok := s.hashes[algo]
 	s.mu.Unlock()
 	if !ok {
-		h := s.hash
+		h := s.sum.hash
 		if algo != s.algo {
 			h = newHash(algo)
 			if _, err := io.Copy(h, &patient{ctx, io.NewSectionReader(s.file, 0, s.size)}); err != nil {

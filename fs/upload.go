@@ -98,7 +98,7 @@ func (in *incoming) run(ctx context.Context, d *draft, u *upload, do job) {
 	err := d.drained(ctx, &d.writes)
 	var s *spool
 	if err == nil {
-		s, err = openSpool(d.path(), in.likelyHash())
+		s, err = in.spool(d)
 	}
 	var img glanceapi.Image
 	if err == nil {
@@ -122,6 +122,26 @@ func (in *incoming) run(ctx context.Context, d *draft, u *upload, do job) {
 		err = cause
 	}
 	in.fail(d, u, err)
+}
+
+// spool opens the bytes of a draft that does not change any more.
+func (in *incoming) spool(d *draft) (*spool, error) {
+	algo := in.likelyHash()
+	if d.ahead == nil || d.ahead.algo != algo {
+		return openSpool(d.path(), algo, newSum(algo))
+	}
+	return openSpool(d.path(), algo, d.ahead.stop())
+}
+
+// background runs do, of which the end of the mount waits for the end, unless
+// that has come.
+func (in *incoming) background(do func()) bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if !in.stopped {
+		in.work.Go(do)
+	}
+	return !in.stopped
 }
 
 // likelyHash is by which hash the service will tell what data it has.
@@ -186,7 +206,7 @@ func (in *incoming) replace(d *draft, u *upload, image string) {
 func (in *incoming) adopt(d *draft, s *spool, img glanceapi.Image) {
 	err := s.finish(in.ctx)
 	if err == nil && s.size > 0 {
-		err = in.t.store.Adopt(in.t.blobKey(img), digest(img), d.path(), &s.sums)
+		err = in.t.store.Adopt(in.t.blobKey(img), digest(img), d.path(), &s.sum.blocks)
 	}
 	if err != nil && !errors.Is(err, cache.ErrLarger) && !errors.Is(err, cache.ErrOpen) {
 		in.t.log.Warn("an image that was just sent is not cached", "image", img.ID, "err", err)

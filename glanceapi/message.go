@@ -23,7 +23,7 @@ const (
 // closes it.
 func answerError(resp *http.Response) *Error {
 	defer resp.Body.Close()
-	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody)) // what came of it is better than nothing
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody)) // what came of it is better than nothing
 	e := &Error{
 		Op:         opOf(resp.Request),
 		Status:     resp.StatusCode,
@@ -31,6 +31,9 @@ func answerError(resp *http.Response) *Error {
 		RequestID:  requestID(resp),
 		temporary:  statusTemporary(resp.StatusCode) && !crashed(body),
 		retryAfter: retryAfter(resp.Header.Get("Retry-After"), time.Now()),
+	}
+	if err != nil && resp.StatusCode == http.StatusBadRequest && resp.Request.Method == http.MethodGet {
+		e.temporary = true // what it means is in its words, which were cut off
 	}
 	if to := resp.Header.Get("Location"); to != "" && resp.StatusCode/100 == 3 {
 		e.Message = oneLine("redirected to " + to + ", which was not followed")

@@ -107,6 +107,29 @@ func TestServiceData(t *testing.T) {
 	}
 }
 
+// A refusal of a Range that is cut off within its words may be asked for again.
+func TestServiceRefusalCut(t *testing.T) {
+	data := bytes.Repeat([]byte("0123456789abcdef"), 1<<14)
+	s := glancetest.New(t)
+	id := s.Add(t, "one", data)
+	s.SetFaults(
+		glancetest.Fault{Match: glancetest.IsData, Ranges: server.RangesRefused},
+		glancetest.Fault{Match: glancetest.IsData, Times: 1, Break: glancetest.Cut, After: 19},
+	)
+	c := newClient(t, s)
+	if _, err := c.OpenData(t.Context(), id, 1000, 10, int64(len(data))); !glanceapi.Temporary(err) {
+		t.Errorf("%v, which is not temporary", err)
+	}
+	d, err := c.OpenData(t.Context(), id, 1000, 10, int64(len(data)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Body.Close()
+	if d.Start != 0 {
+		t.Errorf("it starts at %d", d.Start)
+	}
+}
+
 // A stream that is cut says so, and can be resumed where it ended.
 func TestServiceCut(t *testing.T) {
 	data := bytes.Repeat([]byte("0123456789abcdef"), 1<<14)
