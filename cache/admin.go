@@ -117,7 +117,7 @@ func (b *Blob) scrubBlock(off int64) {
 	}
 	e := b.pin(off)
 	defer e.unpin()
-	x := b.excerpt(e)
+	x := b.excerpt(e, off+b.blockLen(off))
 	s.mu.Unlock()
 	buf := s.buffers.Get().(*block)
 	bad := x.read(&s.buffers, buf[:b.blockLen(off)], off)

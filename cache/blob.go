@@ -36,10 +36,10 @@ type files struct {
 
 // fetching is how a blob gets what is missing.
 type fetching struct {
-	src   Source
-	runs  []*run
-	seeks seekability
-	tails tails
+	src       Source
+	runs      []*run
+	seeks     seekability
+	sequences []*sequence // the latest first
 }
 
 // Size is the length of the blob in bytes.
@@ -124,7 +124,7 @@ func (b *Blob) readExtent(ctx context.Context, p []byte, off int64) (int, error)
 		if e.present != 0 {
 			s.lru.Add(e, struct{}{})
 		}
-		x := b.excerpt(e)
+		x := b.excerpt(e, off+int64(len(p)))
 		s.mu.Unlock()
 		bad := x.read(&s.buffers, p, off)
 		s.mu.Lock()
@@ -150,18 +150,26 @@ func (b *Blob) missing(off, end int64) int64 {
 	return min(b.tip(off), end)
 }
 
-// tip returns how far the block at off has been written by a run that is
-// within it, or off when there is none. A run that has reached the end of the
-// blob is within no block, although the last one may be short: whether that is
-// here is for its presence bit to say, which may have been taken back. Called
+// tip returns how far the block at off has arrived, in the buffer of a run that
+// is within it, or off when there is no such run. A run that has reached the end
+// of the blob is within no block, although the last one may be short. Called
 // with mu held.
 func (b *Blob) tip(off int64) int64 {
-	for _, r := range b.runs {
-		if r.pos < b.size && floorBlock(r.pos) == floorBlock(off) && r.front() > off {
-			return r.front()
-		}
+	if r := b.within(off); r != nil {
+		return max(off, r.pos)
 	}
 	return off
+}
+
+// within returns the run that has some but not all of the block at off in its
+// buffer, or nil. Called with mu held.
+func (b *Blob) within(off int64) *run {
+	for _, r := range b.runs {
+		if r.pos < b.size && r.pos%BlockSize != 0 && floorBlock(r.pos) == floorBlock(off) {
+			return r
+		}
+	}
+	return nil
 }
 
 // await returns when [off, end), within one pinned extent, is here. Called

@@ -2,7 +2,7 @@ package cache
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"os"
 )
 
@@ -78,13 +78,11 @@ func (b *Blob) Verify(ctx context.Context) error {
 	}
 }
 
-var errLarger = errors.New("image is larger than the cache, and cannot be verified as a whole")
-
 // awaitAll returns when every block of b is here. Called with mu held; gives
 // it up while waiting.
 func (b *Blob) awaitAll(ctx context.Context) error {
 	if b.size > b.store.room.size {
-		return errLarger
+		return fmt.Errorf("image cannot be verified as a whole: %w", ErrLarger)
 	}
 	for off := int64(0); off < b.size; {
 		if b.has(off) {

@@ -12,14 +12,17 @@
 // disk, and a whole blob only when it has been hashed since the machine booted
 // and its file has not been written to since.
 //
-// # Runs
+// # Sequences and runs
 //
-// Missing bytes arrive by runs. A run is one goroutine that fetches a blob
-// forward from a block boundary, stream after stream, for as long as somebody
-// wants what lies ahead. Readers never fetch: they join a run or start one,
-// and wait until their bytes have passed. A run belongs to the store, not to
-// the reader who started it, so a reader may leave at any moment without harm
-// to the others.
+// Missing bytes arrive by runs. A run is one goroutine that fetches a piece of a
+// blob forward from a block boundary, then another. The pieces come from a
+// sequence, which is the way of one reader forward through the blob, or of
+// several who read the same: it decides how far ahead is fetched, and by how many
+// runs at a time. Readers never fetch: they wait for the run that has their bytes
+// to bring, or for one that is started for them, until those have passed. Runs
+// belong to the store, not to the reader who started them, so a reader may leave
+// at any moment without harm to the others. A block is never within the pieces of
+// two runs.
 //
 // # Locking
 //

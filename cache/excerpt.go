@@ -19,16 +19,22 @@ type excerpt struct {
 	present uint64
 	sums    [blocksPerExtent]uint32
 	memory  map[int64]*block // never changed while somebody has a pin, but for what is added
+	tip     *block           // the last block of what is read, if that still arrives
 }
 
-// excerpt is what there is to know of e. Called with mu held.
-func (b *Blob) excerpt(e *extent) excerpt {
-	return excerpt{data: b.data, size: b.size, present: e.present, sums: e.sums, memory: e.memory}
+// excerpt is what there is to know of e to read up to end, all of which is
+// here: of the blocks read only the last can be one that still arrives. Called
+// with mu held.
+func (b *Blob) excerpt(e *extent, end int64) excerpt {
+	x := excerpt{data: b.data, size: b.size, present: e.present, sums: e.sums, memory: e.memory}
+	if r := b.within(end - 1); r != nil && !b.has(end-1) {
+		x.tip, r.filling.lent = r.filling.buf, true
+	}
+	return x
 }
 
 // read reads p at off, which is here, and compares every whole block with its
 // checksum. It returns the offsets of the blocks that differ or cannot be read.
-// What is within a block that still arrives has no checksum yet.
 func (x *excerpt) read(buffers *sync.Pool, p []byte, off int64) (bad []int64) {
 	end := off + int64(len(p))
 	for at := off; at < end; {
@@ -43,7 +49,7 @@ func (x *excerpt) read(buffers *sync.Pool, p []byte, off int64) (bad []int64) {
 		var err error
 		switch {
 		case x.present>>slot(at)&1 == 0:
-			_, err = x.data.ReadAt(part, at)
+			copy(part, x.tip[at-start:])
 		case x.memory[start/BlockSize] != nil:
 			copy(part, x.memory[start/BlockSize][at-start:])
 		default:

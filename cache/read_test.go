@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"math/rand/v2"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -64,6 +65,53 @@ func TestEachByteOnce(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A stream counts from when it is asked for: who comes before it has opened, and
+// needs the rest of its last block, waits for it.
+func TestStreamBeingOpenedIsShared(t *testing.T) {
+	src := newMemory(1<<20, false)
+	b := blob(t, open(t, 1<<30, time.Minute), src)
+	check(t, b, src, 1<<20-1, 1) // shows that the source seeks
+	asked, answer := make(chan struct{}, 2), make(chan struct{})
+	b.store.mu.Lock()
+	b.src = &slowOpen{src, asked, answer}
+	b.store.mu.Unlock()
+	var wg sync.WaitGroup
+	wg.Go(func() { check(t, b, src, 0, BlockSize+1000) })
+	<-asked
+	wg.Go(func() { check(t, b, src, BlockSize+2000, 1000) })
+	for waiting(b) < 2 {
+		time.Sleep(time.Millisecond)
+	}
+	close(answer)
+	wg.Wait()
+	if most := src.most(); most != 1 {
+		t.Errorf("a block was fetched %d times", most)
+	}
+}
+
+// waiting counts the readers who wait for a run.
+func waiting(b *Blob) (n int) {
+	b.store.mu.Lock()
+	defer b.store.mu.Unlock()
+	for _, r := range b.runs {
+		n += len(r.waiters)
+	}
+	return n
+}
+
+// slowOpen tells when it is asked, and answers when it is told.
+type slowOpen struct {
+	Source
+	asked  chan<- struct{}
+	answer <-chan struct{}
+}
+
+func (s *slowOpen) Open(ctx context.Context, off, n int64) (Stream, error) {
+	s.asked <- struct{}{}
+	<-s.answer
+	return s.Source.Open(ctx, off, n)
 }
 
 // A source that cannot seek: a reader at the start and one at the end share
@@ -131,6 +179,24 @@ type shortBody struct {
 }
 
 func (b *shortBody) Read(p []byte) (int, error) { return b.ReadCloser.Read(p[:min(len(p), b.n)]) }
+
+// What has arrived of a block does not come from the disk, where nothing could
+// tell whether it is still right.
+func TestPartOfBlockIsNotTakenFromDisk(t *testing.T) {
+	src := newMemory(BlockSize, false)
+	src.cut = 5
+	s := open(t, 1<<30, time.Minute)
+	b := blob(t, s, src)
+	check(t, b, src, 0, 1)
+	f, err := os.OpenFile(s.path("blob")+dataSuffix, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	f.WriteAt([]byte{src.data[0] ^ 1}, 0)
+	check(t, b, src, 0, 3)
+	check(t, b, src, 0, b.Size())
+}
 
 func TestInterruptedReaderLeavesAlone(t *testing.T) {
 	src := newMemory(1<<20, false)

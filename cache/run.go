@@ -13,110 +13,100 @@ import (
 // often, because readers wait; every run of every blob does so.
 const retryEvery = time.Second
 
-// A run fetches a blob forward from pos for as long as somebody wants what
-// lies ahead. All fields but blob and ctx are guarded by Store.mu; filling is
-// touched by the run's goroutine only.
+// A run fetches the pieces of a sequence, one after the other, each as one stream
+// or, where that breaks, several. All fields but ctx and those above it are
+// guarded by Store.mu; what filling points to is its own matter.
 type run struct {
-	blob    *Blob
-	ctx     context.Context
-	cancel  context.CancelFunc
-	filling *filling
-	pos     int64 // the next byte to arrive
-	want    int64 // somebody wants the bytes before
-	end     int64 // of the stream under way, or of the last one
-	window  int64 // the least that the next stream asks for
-	last    int64 // what the last stream asked for
-	waiters []*waiter
-	high    int64         // the furthest that pos has been
-	mark    int64         // high when the stream under way began
-	credit  bool          // the stream before that got further
-	moved   time.Time     // when the run last made progress; see advance
-	cause   error         // why the last stream broke; nil while all is well
-	idle    *time.Timer   // fires when nobody has waited for the grace
-	more    chan struct{} // want has grown; holds one
+	blob     *Blob
+	sequence *sequence
+	cancel   context.CancelFunc
+	ctx      context.Context
 
-	unwritten bool // the disk did not take all of the block at pos so far
+	filling *filling // set only by the run's goroutine
+	piece
+	pos     int64 // the next byte to arrive
+	waiters []*waiter
+	high    int64     // the furthest that pos has been in this piece
+	mark    int64     // high when the stream under way began
+	credit  bool      // the stream before that got further
+	moved   time.Time // when the run last made progress; see advance
+	cause   error     // why the last stream broke; nil while all is well
 }
 
-// join returns a waiter on the run that will bring the byte at need soonest
-// without fetching anything nobody asked for, and starts one where there is
-// none. Called with mu held.
+// A piece is what a run has to fetch. One that ends at pos is done.
+type piece struct {
+	from, end int64
+	lanes     int       // its sequence was to have so many
+	begun     time.Time // when a stream was asked for; zero when that broke
+	answered  time.Time // when it opened
+}
+
+// join returns a waiter on the run that has the byte at need to fetch, and
+// starts one where there is none. A reader that wakes looks again. Called with
+// mu held.
 func (b *Blob) join(need, end int64) *waiter {
-	var best *run
-	for _, r := range b.runs {
-		if r.front() <= need && need <= r.reach() && (best == nil || r.pos > best.pos) {
-			best = r
-		}
+	if r := b.fetching.of(need); r != nil {
+		return r.enter(end)
 	}
-	switch {
-	case best != nil:
-		return best.enter(end)
-	case b.seeks == unproven && len(b.runs) > 0:
+	if b.seeks == unproven && len(b.runs) > 0 {
 		// Two first streams at once could turn out to be the whole blob
 		// twice. Wait for what the first one shows, asking nothing of it.
 		return b.runs[0].enter(0)
-	default:
-		return b.start(floorBlock(need), end).enter(end)
 	}
-}
-
-// front is where the bytes that readers can have from r end: at pos, or where
-// its block begins when that will only be had whole, from memory.
-func (r *run) front() int64 {
-	if r.unwritten {
-		return floorBlock(r.pos)
+	q := b.follow(need)
+	q.raise(end)
+	q.fill()
+	r := b.fetching.of(need)
+	for _, o := range b.runs {
+		// All are busy: the first to be done will take the piece.
+		if o.sequence == q && o.pos < o.end && (r == nil || r.end-r.pos > o.end-o.pos) {
+			r = o
+		}
 	}
-	return r.pos
+	return r.enter(end)
 }
 
-// reach is how far a reader may be ahead of r and still be served by it best.
-func (r *run) reach() int64 {
-	if r.blob.seeks == fromStart {
-		return r.blob.size
+// of returns the run that has the byte at off still to fetch, or nil.
+func (f *fetching) of(off int64) *run {
+	for _, r := range f.runs {
+		if r.pos <= off && off < r.end {
+			return r
+		}
 	}
-	return max(r.want, r.end) + r.window
+	return nil
 }
 
-// start makes a run at pos, a block boundary. Called with mu held.
-func (b *Blob) start(pos, want int64) *run {
-	s := b.store
-	r := &run{blob: b, pos: pos, high: pos, mark: pos, want: want, window: b.tails.follow(pos), more: make(chan struct{}, 1)}
-	r.ctx, r.cancel = context.WithCancel(s.ctx)
-	b.busy++ // its caller has the files open too
-	r.idle = time.AfterFunc(time.Hour, r.abandon)
-	r.idle.Stop()
-	b.users++
-	b.runs = append(b.runs, r)
-	s.runs.Go(r.fetch)
-	return r
-}
-
-func (r *run) grace() time.Duration {
-	if r.blob.seeks == fromStart {
-		return wholeGrace
+// take gives r its next piece, and reports whether there was one. Called with mu
+// held.
+func (r *run) take() bool {
+	start, end := r.sequence.take()
+	if start == end {
+		return false
 	}
-	return seekGrace
+	r.piece = piece{from: start, end: end, lanes: r.sequence.allowed()}
+	r.pos, r.high, r.mark = start, start, start
+	return true
 }
 
-// abandon ends the run if nobody waits for it. It may fire just after somebody
-// has come; that one stays, because the check is made under the lock.
-func (r *run) abandon() {
-	r.blob.store.mu.Lock()
-	defer r.blob.store.mu.Unlock()
-	if len(r.waiters) == 0 {
-		r.cancel()
-	}
+// start begins to fetch what r has taken. Called with mu held.
+func (r *run) start() {
+	r.ctx, r.cancel = context.WithCancel(r.blob.store.ctx)
+	r.sequence.active++
+	r.blob.busy++ // its caller has the files open too
+	r.blob.users++
+	r.blob.runs = append(r.blob.runs, r)
+	r.blob.store.runs.Go(r.fetch)
 }
 
-// fetch is the run's goroutine: stream after stream, until nobody wants more,
-// somebody else has what follows, or the source gives up.
+// fetch is the run's goroutine: stream after stream, until there is no further
+// piece, nobody wants one, or the source gives up.
 func (r *run) fetch() {
 	s := r.blob.store
 	pause := backoff.NewExponentialBackOff()
 	pause.InitialInterval, pause.MaxInterval = 100*time.Millisecond, retryEvery
 	var err error
 	for {
-		off, n := r.next()
+		off, n := r.rest()
 		if n == 0 {
 			err = nil
 			break
@@ -148,41 +138,28 @@ func (r *run) fetch() {
 	r.finish(err)
 }
 
-// next decides what to ask for: at least what is wanted, more when reads have
-// followed on, never what is here or on its way. n is 0 when there is nothing.
-func (r *run) next() (off, n int64) {
-	b := r.blob
-	b.store.mu.Lock()
-	defer b.store.mu.Unlock()
-	if r.ctx.Err() != nil || r.pos >= r.want || r.pos >= b.size || b.has(r.pos) {
+// rest is what is left of the piece; n is 0 when there is nothing.
+func (r *run) rest() (off, n int64) {
+	r.blob.store.mu.Lock()
+	defer r.blob.store.mu.Unlock()
+	if r.ctx.Err() != nil {
 		return 0, 0
 	}
-	if b.seeks == fromStart {
-		return r.pos, b.size - r.pos
-	}
-	if b.filled(r.pos, r) {
-		return 0, 0
-	}
-	if r.last > 0 && r.cause == nil {
-		r.window = min(2*r.last, maxWindow)
-	}
-	end := min(ceilBlock(max(r.want, r.pos+r.window)), b.size)
-	for at := floorBlock(r.pos) + BlockSize; at < end; at += BlockSize {
-		if b.has(at) || b.filled(at, r) {
-			end = at
-			break
-		}
-	}
-	r.last = end - r.pos
-	return r.pos, r.last
+	return r.pos, r.end - r.pos
 }
 
-// filled reports whether a run other than r is within, or about to begin, the
-// block at off. Called with mu held.
-func (b *Blob) filled(off int64, r *run) bool {
-	return slices.ContainsFunc(b.runs, func(o *run) bool {
-		return o != r && floorBlock(o.pos) == floorBlock(off)
-	})
+// done learns from a piece that has arrived, and takes the next. Called with mu
+// held.
+func (r *run) done() {
+	q := r.sequence
+	if now, n := time.Now(), r.end-r.from; !r.begun.IsZero() {
+		r.blob.store.link.carried(n, now.Sub(r.answered))
+		q.lanes.carried(r.lanes, n, r.begun, now)
+	}
+	if !r.take() {
+		q.active--
+	}
+	q.fill()
 }
 
 // advance records that the bytes before end have arrived. That is progress when
@@ -208,25 +185,25 @@ func (r *run) broken(err error) (further bool) {
 	if r.cause == nil {
 		s.log.Info("image data interrupted, resuming", "blob", r.blob.key, "offset", r.pos, "err", err)
 	}
-	r.cause = err
+	r.cause, r.begun = err, time.Time{}
 	return r.high > r.mark
 }
 
 // finish takes the run out of its blob and releases everybody, with err.
 func (r *run) finish(err error) {
-	b, s := r.blob, r.blob.store
+	b, s, q := r.blob, r.blob.store, r.sequence
 	r.cancel()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r.idle.Stop()
 	b.runs = slices.DeleteFunc(b.runs, func(o *run) bool { return o == r })
 	if r.filling != nil {
 		r.filling.extent.unpin()
-		s.buffers.Put(r.filling.buf)
+		r.filling.giveBack(&s.buffers)
 		r.filling = nil
 	}
-	if err == nil && b.seeks == seekable {
-		b.tails.add(ceilBlock(r.pos), r.last)
+	if r.pos < r.end {
+		q.active--
+		q.next = min(q.next, floorBlock(r.pos)) // so that whoever comes back goes on there
 	}
 	for _, w := range r.waiters {
 		w.err = err

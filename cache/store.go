@@ -26,8 +26,9 @@ const (
 	blocksPerExtent = 64
 
 	// maxStreams bounds the streams open at once over all blobs, and with them
-	// memory: each run that streams holds the block it is at.
-	maxStreams = 64
+	// memory: each run that streams holds the block it is at. It is more than a
+	// host has images in use, so that a miss seldom waits for another's stream.
+	maxStreams = 128
 	// lockPatience is how long Open waits for a store that is just closing.
 	lockPatience = 3 * time.Second
 )
@@ -88,7 +89,10 @@ type Store struct {
 	left  leftovers
 	files *simplelru.LRU[*Blob, struct{}] // blobs with open files, the longest unread first
 	room  room
+	link  link
 	stats Stats
+
+	reading int // sequences somebody waits for
 
 	complained time.Time // when a failing disk was last logged
 }
@@ -190,7 +194,7 @@ func (s *Store) Blob(key Key, size int64, digest Digest, src Source) (*Blob, err
 	}
 	b := s.blobs[key]
 	if b == nil {
-		b = &Blob{store: s, header: header{key, size, digest}, extents: make(map[int64]*extent), trust: trust{verdict: make(chan struct{})}}
+		b = s.newBlob(header{key, size, digest})
 		s.blobs[key] = b
 	}
 	b.users++
@@ -208,4 +212,9 @@ func (s *Store) Blob(key Key, size int64, digest Digest, src Source) (*Blob, err
 		return nil, err
 	}
 	return b, nil
+}
+
+// newBlob makes a blob that nobody knows yet.
+func (s *Store) newBlob(h header) *Blob {
+	return &Blob{store: s, header: h, extents: make(map[int64]*extent), trust: trust{verdict: make(chan struct{})}}
 }

@@ -28,6 +28,9 @@ func (r *run) stream(off, n int64) error {
 	s.mu.Lock()
 	src := r.blob.src
 	s.stats.Streams++
+	if off == r.from {
+		r.begun = time.Now()
+	}
 	s.mu.Unlock()
 	st, err := src.Open(ctx, off, n)
 	if err != nil {
@@ -65,11 +68,18 @@ func (r *run) opened(st Stream, off, n int64) {
 	b := r.blob
 	b.store.mu.Lock()
 	defer b.store.mu.Unlock()
-	b.seeks = judge(b.seeks, st, off, n, b.size)
-	if r.end == 0 {
-		r.high, r.mark = st.Start, st.Start // the first stream
+	r.answered = time.Now()
+	if !r.begun.IsZero() {
+		b.store.link.opened(r.answered.Sub(r.begun))
 	}
-	r.pos, r.end = st.Start, st.End
+	b.seeks = judge(b.seeks, st, off, n, b.size)
+	if b.seeks == fromStart {
+		r.end, r.sequence.next = st.End, st.End
+	}
+	if r.moved.IsZero() {
+		r.high, r.mark = st.Start, st.Start // nothing has arrived so far
+	}
+	r.pos = st.Start
 	r.credit, r.mark = r.high > r.mark, r.high
 	r.wake()
 }

@@ -19,18 +19,22 @@ type waiter struct {
 	err   error // set before woken is closed
 }
 
+// lookEvery is how often a waiter asks its context, which may know of its end
+// although its Done does not tell.
+const lookEvery = time.Second
+
 // wait returns when the run has passed w.until or ended, with the run's error
 // if that is why; when ctx ends; or when nothing has arrived for the store's
 // timeout. Called with mu held; gives it up while waiting.
 func (w *waiter) wait(ctx context.Context) error {
 	r, s := w.run, w.run.blob.store
 	since := time.Now()
-	var tick <-chan time.Time
+	every := lookEvery
 	if s.timeout > 0 {
-		t := time.NewTicker(max(s.timeout/8, time.Millisecond))
-		defer t.Stop()
-		tick = t.C
+		every = min(every, max(s.timeout/8, time.Millisecond))
 	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
 	s.mu.Unlock()
 	defer s.mu.Lock()
 	for {
@@ -39,50 +43,46 @@ func (w *waiter) wait(ctx context.Context) error {
 			return w.err
 		case <-ctx.Done():
 			return ctx.Err()
-		case now := <-tick:
+		case now := <-tick.C:
+			if err := ctx.Err(); err != nil {
+				return err
+			}
 			s.mu.Lock()
 			moved, cause := r.moved, r.cause
 			s.mu.Unlock()
 			if moved.Before(since) {
 				moved = since
 			}
-			if now.Sub(moved) >= s.timeout {
+			if s.timeout > 0 && now.Sub(moved) >= s.timeout {
 				return fmt.Errorf("nothing arrived for %s: %w", s.timeout, errors.Join(ErrTimeout, cause))
 			}
 		}
 	}
 }
 
-// enter adds a waiter for the bytes before until. Called with mu held.
+// enter adds a waiter for the bytes before until, or for those before the end of
+// the piece. Called with mu held.
 func (r *run) enter(until int64) *waiter {
-	w := &waiter{run: r, until: until, woken: make(chan struct{})}
+	w := &waiter{run: r, until: min(until, r.end), woken: make(chan struct{})}
 	r.waiters = append(r.waiters, w)
-	r.idle.Stop()
-	if until > r.want {
-		r.want = until
-		select {
-		case r.more <- struct{}{}:
-		default:
-		}
-	}
+	r.sequence.enter()
+	r.sequence.raise(until)
+	r.sequence.fill()
 	return w
 }
 
-// leave removes w, if the run has not already. The last one to leave starts
-// the run's grace. Called with mu held.
+// leave removes w, if the run has not already. Called with mu held.
 func (r *run) leave(w *waiter) {
 	if i := slices.Index(r.waiters, w); i >= 0 {
 		r.waiters = slices.Delete(r.waiters, i, i+1)
 	}
-	if len(r.waiters) == 0 && r.ctx.Err() == nil {
-		r.idle.Reset(r.grace())
-	}
+	r.sequence.leave()
 }
 
 // wake releases the waiters whose bytes have passed. Called with mu held.
 func (r *run) wake() {
 	r.waiters = slices.DeleteFunc(r.waiters, func(w *waiter) bool {
-		if w.until > r.front() {
+		if w.until > r.pos {
 			return false
 		}
 		close(w.woken)

@@ -13,10 +13,11 @@ import (
 
 // Status is the schema of .glancefs/status.json.
 type Status struct {
-	Endpoint   string      `json:"endpoint"`
-	APIVersion string      `json:"api_version"`
-	Cache      CacheStatus `json:"cache"`
-	LastError  *LastError  `json:"last_error"`
+	Endpoint   string         `json:"endpoint"`
+	APIVersion string         `json:"api_version"`
+	Cache      CacheStatus    `json:"cache"`
+	Uploads    []UploadStatus `json:"uploads"` // of all drafts
+	LastError  *LastError     `json:"last_error"`
 }
 
 // CacheStatus is how the cache is doing.
@@ -61,6 +62,7 @@ func (t *tree) status() ([]byte, error) {
 		Endpoint: t.service.Endpoint(), APIVersion: t.service.Version(),
 		Cache: CacheStatus{Dir: t.cacheDir, Size: c.Size, Used: c.Used, Images: c.Blobs, Runs: c.Runs,
 			Corrupt: c.Corrupt, Mismatched: append([]cache.Key{}, t.store.Mismatches()...)},
+		Uploads: t.incoming.status(),
 	}
 	if f := t.lastError.Load(); f != nil {
 		s.LastError = &LastError{f.doing, f.reason}
@@ -85,7 +87,7 @@ func (t *tree) counters() ([]byte, error) {
 
 // newMetrics makes the registry of a mount's metrics, which are read from the
 // counters that cache and client keep anyway.
-func newMetrics(store *cache.Store, s describer) *prometheus.Registry {
+func newMetrics(store *cache.Store, s describer, in *incoming) *prometheus.Registry {
 	reg := prometheus.NewRegistry()
 	add := func(name, help string, value func(cache.Stats, glanceapi.Stats) int64, gauge bool) {
 		read := func() float64 { return float64(value(store.Stats(), s.Stats())) }
@@ -115,5 +117,12 @@ func newMetrics(store *cache.Store, s describer) *prometheus.Registry {
 	add("glancefs_request_failures_total", "Requests without the answer asked for, and streams cut short.", func(_ c, g g) int64 { return g.Failures }, false)
 	add("glancefs_request_retries_total", "Metadata requests sent again.", func(_ c, g g) int64 { return g.Retries }, false)
 	add("glancefs_reauthentications_total", "Tokens replaced before their time.", func(_ c, g g) int64 { return g.Reauthentications }, false)
+	uploads := func(name, help string, value func(tally) int64) {
+		reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help},
+			func() float64 { return float64(value(in.count())) }))
+	}
+	uploads("glancefs_uploads_total", "Drafts that have become images.", func(t tally) int64 { return t.done })
+	uploads("glancefs_upload_failures_total", "Drafts that were to become images and have not.", func(t tally) int64 { return t.failed })
+	uploads("glancefs_uploaded_bytes_total", "Bytes of the drafts that have become images.", func(t tally) int64 { return t.bytes })
 	return reg
 }

@@ -64,28 +64,31 @@ func (v byNameView) lookup(ctx context.Context, entry string) (child, error) {
 	return v.t.link(images[0]), nil
 }
 
-// A link is a symbolic link in by-name/ to an image's directory. The kernel
-// keeps what a link points to for as long as it knows the node, so a link is
-// the node of its image: a name that comes to mean another image becomes
-// another node.
+// A link is a symbolic link to an image's directory, or to what is in it. The
+// kernel keeps what a link points to for as long as it knows the node, so a link
+// is the node of what it points to: a name that comes to mean another image
+// becomes another node.
 type link struct {
 	node
-	id string
+	kind  string // the directory the link is in
+	id    string // of the image
+	path  string // within the image's directory
+	trust time.Duration
 }
 
 func (t *tree) link(img glanceapi.Image) *link {
-	return &link{node: node{t: t}, id: img.ID}
+	return &link{node: node{t: t}, kind: "by-name", id: img.ID, trust: t.catalog.refresh}
 }
 
 func linkID(id string) uint64 { return nodeID("by-name", id) }
 
 func (l *link) stable() gofs.StableAttr {
-	return gofs.StableAttr{Mode: syscall.S_IFLNK, Ino: linkID(l.id)}
+	return gofs.StableAttr{Mode: syscall.S_IFLNK, Ino: nodeID(l.kind, l.id+l.path)}
 }
 
-func (l *link) life() (entry, attr time.Duration) { return l.t.catalog.refresh, l.t.catalog.refresh }
+func (l *link) life() (entry, attr time.Duration) { return l.trust, l.trust }
 
-func (l *link) target() string { return "../images/" + l.id }
+func (l *link) target() string { return "../images/" + l.id + l.path }
 
 func (l *link) stat(_ context.Context, a *fuse.Attr) error {
 	l.t.own(a, syscall.S_IFLNK|0o777, l.t.changed(l.id)())

@@ -154,12 +154,26 @@ func (c *catalog) ask(id string) (*glanceapi.Image, error) {
 // Called with mu held.
 func (c *catalog) keep(img glanceapi.Image) {
 	old := c.images[img.ID].image
+	if old.Status == "active" && (img.Status == "queued" || img.Status == "saving") && !img.UpdatedAt.After(old.UpdatedAt) {
+		return // an answer that was long on its way: an image never loses its data
+	}
 	c.images[img.ID] = record{img, time.Now()}
 	if !reflect.DeepEqual(old, img) {
 		c.changes++
 	}
 	if c.listing.has(img.ID) && (old.Name != img.Name || img.Hidden) {
 		c.adopt(c.listing.walk.amended(nil, map[string]bool{img.ID: img.Hidden}))
+	}
+}
+
+// made takes in an image that was made here, so that it is listed, and has its
+// name, at once.
+func (c *catalog) made(img glanceapi.Image) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.keep(img)
+	if c.listing != nil && !img.Hidden && !c.listing.has(img.ID) {
+		c.adopt(c.listing.walk.amended([]string{img.ID}, nil))
 	}
 }
 

@@ -20,6 +20,14 @@ var (
 	errNoAttr    = errors.New("no such attribute")
 )
 
+// A toldError is one that has been turned into an errno, and logged, already.
+type toldError struct {
+	error
+	errno syscall.Errno
+}
+
+func (e *toldError) Unwrap() error { return e.error }
+
 // errnos says which error a user sees; the first that matches counts.
 var errnos = []struct {
 	err   error
@@ -32,11 +40,34 @@ var errnos = []struct {
 	{glanceapi.ErrNoData, syscall.ENODATA},
 	{errNoAttr, syscall.ENODATA},
 	{errReadOnly, syscall.EPERM},
+	{errDiscarded, syscall.ECANCELED},
+	{errStopped, syscall.ECANCELED},
+	{glanceapi.ErrConflict, syscall.EBUSY},
+	{glanceapi.ErrTooLarge, syscall.EDQUOT},
+	{glanceapi.ErrStalled, syscall.ETIMEDOUT},
+	{syscall.ENOSPC, syscall.ENOSPC},
+	{syscall.EDQUOT, syscall.EDQUOT},
+	{syscall.EFBIG, syscall.EFBIG},
+	{syscall.ENXIO, syscall.ENXIO},
 	{iofs.ErrNotExist, syscall.ENOENT},
 	{iofs.ErrPermission, syscall.EACCES},
 	{iofs.ErrExist, syscall.EEXIST},
 	{iofs.ErrInvalid, syscall.EINVAL},
 	{errors.ErrUnsupported, syscall.ENOTSUP},
+}
+
+// errnoOf returns what a user sees of err, unless that is EIO.
+func errnoOf(err error) (syscall.Errno, bool) {
+	var told *toldError
+	if errors.As(err, &told) {
+		return told.errno, true
+	}
+	for _, e := range errnos {
+		if errors.Is(err, e.err) {
+			return e.errno, true
+		}
+	}
+	return syscall.EIO, false
 }
 
 // errno turns err into what the caller of doing sees. What has no errno of its
@@ -45,10 +76,8 @@ func (t *tree) errno(doing string, err error) syscall.Errno {
 	if err == nil {
 		return 0
 	}
-	for _, e := range errnos {
-		if errors.Is(err, e.err) {
-			return e.errno
-		}
+	if errno, ok := errnoOf(err); ok {
+		return errno
 	}
 	last := t.lastError.Swap(&failure{doing, err.Error(), time.Now()})
 	level := slog.LevelError

@@ -50,6 +50,9 @@ func (d *imageData) stat(ctx context.Context, a *fuse.Attr) error {
 	if err != nil {
 		return err
 	}
+	if img.Status == "queued" {
+		return d.statQueued(a, img)
+	}
 	d.t.own(a, syscall.S_IFREG|0o444, img.UpdatedAt)
 	// Whatever becomes of the image, its size stays: a file that shrinks reads
 	// as one that has ended.
@@ -105,6 +108,9 @@ func (d *imageData) Getattr(ctx context.Context, _ gofs.FileHandle, out *fuse.At
 // image never changes.
 func (d *imageData) Open(ctx context.Context, flags uint32) (gofs.FileHandle, uint32, syscall.Errno) {
 	img, err := d.t.catalog.image(ctx, d.id)
+	if err == nil && img.Status == "queued" {
+		return d.openQueued(ctx, flags)
+	}
 	if err == nil {
 		err = readable(img)
 	}
@@ -127,8 +133,11 @@ func (d *imageData) Open(ctx context.Context, flags uint32) (gofs.FileHandle, ui
 
 // Read returns all of dest, up to the end of the data, or an error and
 // nothing: the kernel takes a short read for the end of the file.
-func (d *imageData) Read(ctx context.Context, _ gofs.FileHandle, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
-	n, err := d.read(ctx, dest, off)
+func (d *imageData) Read(ctx context.Context, h gofs.FileHandle, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
+	if o, ok := h.(*opening); ok {
+		return o.Read(ctx, dest, off)
+	}
+	n, err := d.read(readerOf(ctx), dest, off)
 	if err != nil && err != io.EOF {
 		return nil, d.t.errno(fmt.Sprintf("read data of image %s at %d", d.id, off), err)
 	}

@@ -38,6 +38,7 @@ func (t *tree) root() *dir {
 	return &dir{node: node{t: t}, id: fuse.FUSE_ROOT_ID, refresh: forever, changed: t.since, view: fixed{
 		{"images", func() child { return t.dir("images", imagesView{t}) }},
 		{"by-name", func() child { return t.dir("by-name", byNameView{t}) }},
+		{"incoming", func() child { return t.incomingDir() }},
 		{".glancefs", func() child { return t.dir(".glancefs", t.about()) }},
 	}}
 }

@@ -11,6 +11,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"io"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -31,6 +32,16 @@ type opener interface {
 	OpenData(ctx context.Context, id string, off, n, size int64) (glanceapi.Data, error)
 }
 
+// maker is what incoming/ needs of the image service.
+type maker interface {
+	// TakesUUIDs tells whether the id of a new image may be chosen.
+	TakesUUIDs() bool
+	Create(ctx context.Context, n glanceapi.NewImage) (glanceapi.Image, error)
+	Upload(ctx context.Context, id string, data io.ReaderAt, size int64, o glanceapi.UploadOptions) error
+	Update(ctx context.Context, id string, ch glanceapi.Change) (glanceapi.Image, error)
+	Delete(ctx context.Context, id string) error
+}
+
 // describer is what .glancefs tells of the image service.
 type describer interface {
 	Endpoint() string
@@ -42,6 +53,7 @@ type describer interface {
 type service interface {
 	lister
 	opener
+	maker
 	describer
 }
 
@@ -49,12 +61,15 @@ type service interface {
 type tree struct {
 	service  service
 	catalog  *catalog
+	incoming *incoming
 	store    *cache.Store
 	cacheDir string
 	uid, gid uint32
 	log      *slog.Logger
 	started  time.Time
 	metrics  *prometheus.Registry
+
+	notices chan notice
 
 	strict bool // data is not readable before it is verified
 

@@ -84,6 +84,14 @@ func (t *tree) listxattr(ctx context.Context, id string, dest []byte, more ...st
 		}
 	}
 	slices.Sort(names)
+	return answerNames(names, dest)
+}
+
+// answerNames answers listxattr(2), each name with a NUL behind it.
+func answerNames(names []string, dest []byte) (uint32, syscall.Errno) {
+	if len(names) == 0 {
+		return 0, 0
+	}
 	return answer(strings.Join(names, "\x00")+"\x00", dest)
 }
 
@@ -116,6 +124,12 @@ func (d *imageData) Getxattr(ctx context.Context, name string, dest []byte) (uin
 		return answer(strconv.FormatInt(d.t.store.Held(d.t.blobKey(img)), 10), dest)
 	case verifiedAttr:
 		return answer(d.verification(), dest)
+	case errorAttr:
+		draft := d.t.incoming.filler(d.id)
+		if draft == nil || draft.known().Error == "" {
+			return 0, d.t.errno("getxattr", errNoAttr)
+		}
+		return answer(draft.known().Error, dest)
 	}
 	return d.t.getxattr(ctx, d.id, name, dest)
 }

@@ -29,6 +29,7 @@ const renewTimeout = 30 * time.Second
 type fixedToken string
 
 func (t fixedToken) token() string                       { return string(t) }
+func (t fixedToken) project() string                     { return "" }
 func (t fixedToken) renew(context.Context, string) error { return errFixedToken }
 
 // An account is what is needed to reach a cloud's image service, from
@@ -96,6 +97,7 @@ type keystone struct {
 	count    *atomic.Int64 // of renewals
 	refusal  string        // what a 401 means for this kind of account
 	byToken  bool          // the account is a token, not a secret
+	scope    string        // id of the project the token is for
 }
 
 func newKeystone(ao gophercloud.AuthOptions, renewals *atomic.Int64) *keystone {
@@ -140,6 +142,7 @@ func (k *keystone) checkProject() error {
 	})
 	if ok {
 		if p, err := r.ExtractProject(); err == nil && p != nil && p.ID != "" {
+			k.scope = p.ID
 			return nil
 		}
 	}
@@ -180,7 +183,8 @@ func (k *keystone) name() string {
 	return "keystone " + strings.TrimSuffix(k.provider.IdentityBase, "/")
 }
 
-func (k *keystone) token() string { return k.provider.Token() }
+func (k *keystone) token() string   { return k.provider.Token() }
+func (k *keystone) project() string { return k.scope }
 
 // renew is run once for any number of callers that had the same token refused,
 // and is not cut short when the first of them goes away.

@@ -162,3 +162,26 @@ func TestFixedTokenRefused(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// A token that has run out is renewed, and the data sent from its start.
+func TestUploadRenewsToken(t *testing.T) {
+	k := newFakeKeystone(t)
+	setAccount(t, k)
+	c := newClientOf(t, Config{Timeout: time.Second})
+	k.revokeAll()
+	data := strings.Repeat("0123456789", 100_000)
+	if err := c.Upload(t.Context(), id1, strings.NewReader(data), int64(len(data)), UploadOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if len(k.uploads) != 1 || k.uploads[0] != data {
+		t.Errorf("%d uploads", len(k.uploads))
+	}
+	k.set(func() { k.deaf = true })
+	err := c.Upload(t.Context(), id1, strings.NewReader(data), int64(len(data)), UploadOptions{})
+	if e, ok := refused(err, http.StatusUnauthorized); !ok || !e.Temporary() {
+		t.Errorf("refused for ever: %v", err)
+	}
+	if n := c.Stats().Reauthentications; n < 2 {
+		t.Errorf("%d renewals", n)
+	}
+}

@@ -1,17 +1,40 @@
-// Package glanceapi asks an OpenStack image service about images and opens
-// their data. HTTP, authentication, retries and the differences between the
-// versions of the API end here: everybody above sees [Image], [Page], [Data]
-// and errors that match the ones of io/fs.
+// Package glanceapi is a client of OpenStack's image service, Glance, in every
+// version of its Images API from the first release of 2011 to those of today.
+// HTTP, authentication, retries and what versions and releases do differently end
+// here: everybody above sees [Image], [Page], [Data] and errors that match the
+// ones of io/fs.
 //
-// It caches nothing but what the service cannot do, opens streams but does not
-// resume them, and decides nothing a user can see.
+// A [Client] is made by [New] from an address, from clouds.yaml or from the OS_*
+// environment. It lists images ([Client.Images] with a [Query]), tells of one
+// ([Client.Image]), opens its data ([Client.OpenData]); it makes images
+// ([Client.Create], then [Client.Upload]), changes them ([Client.Update]) and
+// deletes them ([Client.Delete]); and it shares them with other projects
+// ([Client.AddMember] and its neighbours).
+//
+// # Versions
+//
+// v2 is what services speak since 2012, v1 what they spoke until 2018. A field
+// that a version, or a release of it, does not have is the zero value when it is
+// read; what has to be written there is errors.ErrUnsupported, never left out.
+// What v1 services do not understand they ignore, so everything that is written
+// to one is compared with what it made of it, and a query's conditions and order
+// are applied here as well.
+//
+// # Errors
+//
+// Refusals match fs.ErrNotExist, fs.ErrExist, fs.ErrPermission and fs.ErrInvalid,
+// or [ErrTooLarge], [ErrConflict], [ErrProtected] and [ErrNoData]; an [Error]
+// carries the service's own reason. What may go away by itself is [Temporary].
+// Calls are tried again for the Config's Timeout where that can do no harm.
+//
+// The package caches nothing but what the service cannot do, opens streams but
+// does not resume them, and decides nothing a user can see.
 package glanceapi
 
 import (
 	"context"
 	"fmt"
 	"io/fs"
-	"iter"
 	"log/slog"
 	"strings"
 	"time"
@@ -23,8 +46,12 @@ type Config struct {
 	Token    string        // sent to Endpoint as X-Auth-Token; "" sends none
 	Cloud    string        // entry of clouds.yaml; "" takes OS_CLOUD, else the OS_* environment
 	CACert   string        // PEM file of further trusted roots; "" takes OS_CACERT
-	Timeout  time.Duration // how long one metadata call may take with its retries; 0 for no limit
+	Timeout  time.Duration // how long one metadata call may take with its retries, and an upload stand still; 0 for no limit
 	Log      *slog.Logger  // nil for none
+
+	// APIVersion is "v1", "v2", or "auto" or "" for the newest that the service
+	// has.
+	APIVersion string
 }
 
 // A Client is one user's view of one image service. It is safe for use by
@@ -35,20 +62,60 @@ type Client struct {
 	seek *seekMemory
 }
 
-// A dialect is one version of the API: it knows paths and the shape of
-// answers. Whatever is the same for all versions is done by conn and Client.
+// A dialect is one version of the API: it knows paths and the shape of requests
+// and answers. Whatever is the same for all versions is done by conn and Client.
 type dialect interface {
 	version() string
+	// check fails unless the service lists images, for the token it is sent.
+	check(ctx context.Context) error
+	reader
+	writer
+	memberReader
+	memberWriter
+}
+
+type reader interface {
 	image(ctx context.Context, id string) (Image, error)
 	// page returns one page of images behind marker, "" for the first, and the
 	// marker of the page after it, "" if there is none. Images with ids that
 	// are not fit for use may be among them. An error that wraps errMarkerLost
 	// says that the service no longer knows marker.
 	page(ctx context.Context, q Query, marker string) (Page, string, error)
-	members(ctx context.Context, id string) ([]Member, error)
+	// sorts tells whether the pages of q are in the order it wants.
+	sorts(q Query) bool
 	// data returns where an image's bytes are, and whether asking for a part
 	// of them may work.
 	data(id string) (path string, seekable bool)
+}
+
+type writer interface {
+	create(ctx context.Context, n NewImage) (Image, error)
+	// upload returns the request that fills an image, without its body.
+	upload(ctx context.Context, id string, size int64, o UploadOptions) (call, error)
+	update(ctx context.Context, id string, ch Change) (Image, error)
+	remove(ctx context.Context, id string) error
+}
+
+type memberReader interface {
+	members(ctx context.Context, id string) ([]Member, error)
+	memberImages(ctx context.Context, project string) ([]MemberImage, error)
+}
+
+type memberWriter interface {
+	addMember(ctx context.Context, id string, m Member) error
+	setMember(ctx context.Context, id string, m Member) error
+	removeMember(ctx context.Context, id, project string) error
+	replaceMembers(ctx context.Context, id string, all []Member) error
+}
+
+func (c *Config) apiVersion() (string, error) {
+	switch c.APIVersion {
+	case "", "auto":
+		return "", nil
+	case "v1", "v2":
+		return c.APIVersion, nil
+	}
+	return "", invalid("API version %.80q is none of auto, v1 and v2", c.APIVersion)
 }
 
 // startBudget is how long New tries again, so that a service that is down makes
@@ -62,6 +129,10 @@ func New(ctx context.Context, c Config) (*Client, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
+	want, err := c.apiVersion()
+	if err != nil {
+		return nil, err
+	}
 	a, err := findAccount(c)
 	if err != nil {
 		return nil, err
@@ -69,25 +140,25 @@ func New(ctx context.Context, c Config) (*Client, error) {
 	if a.tls.InsecureSkipVerify {
 		c.Log.Warn("certificates are not verified, as clouds.yaml demands")
 	}
-	n := &conn{http: newHTTPClient(a.tls), timeout: c.Timeout, log: c.Log}
-	api, err := n.connect(ctx, a)
+	n := &conn{http: newHTTPClient(a.tls), upload: newUploadClient(a.tls), timeout: c.Timeout, log: c.Log}
+	api, err := n.connect(ctx, a, want)
 	if err != nil {
-		n.http.CloseIdleConnections()
+		n.close()
 		return nil, err
 	}
 	return &Client{conn: n, api: api, seek: newSeekMemory()}, nil
 }
 
 // connect logs in and readies c for requests in the dialect it returns.
-func (c *conn) connect(ctx context.Context, a account) (dialect, error) {
+func (c *conn) connect(ctx context.Context, a account, version string) (dialect, error) {
 	if err := c.login(ctx, a); err != nil {
 		return nil, err
 	}
-	return discover(ctx, c)
+	return discover(ctx, c, version)
 }
 
 // Close gives up idle connections. Running calls and open streams go on.
-func (c *Client) Close() { c.conn.http.CloseIdleConnections() }
+func (c *Client) Close() { c.conn.close() }
 
 // Endpoint returns the service's address without a version and without a slash
 // at the end, such as http://127.0.0.1:9292. It identifies the cloud.
@@ -95,6 +166,10 @@ func (c *Client) Endpoint() string { return c.conn.base }
 
 // Version returns the version of the API in use, such as "v2".
 func (c *Client) Version() string { return c.api.version() }
+
+// TakesUUIDs tells whether an image may be created under any UUID of the caller's
+// choice. Of a v1 service that is not known beforehand: those of 2011 have numbers.
+func (c *Client) TakesUUIDs() bool { return c.Version() == "v2" }
 
 // Stats returns the counters as they stand.
 func (c *Client) Stats() Stats { return c.conn.count.snapshot() }
@@ -117,27 +192,4 @@ func (c *Client) Image(ctx context.Context, id string) (Image, error) {
 		return Image{}, &Error{Op: "image " + id, Message: fmt.Sprintf("the service answered with image %q", i.ID)}
 	}
 	return i, nil
-}
-
-// Members returns the projects an image is shared with, in the service's
-// order; none for an image whose visibility does not allow any.
-func (c *Client) Members(ctx context.Context, id string) ([]Member, error) {
-	if !validID(id) {
-		return nil, fmt.Errorf("image %q: %w", id, fs.ErrNotExist)
-	}
-	return c.api.members(ctx, id)
-}
-
-// Images walks the images q selects, a page at a time. Images that come or go
-// during the walk may or may not be seen; when the last image of a page is
-// deleted before the next page is asked for, the walk starts over and images
-// are seen again. Sorted by updated_at, an image changed during the walk may
-// be missed. The walk ends with the first error, which comes with a zero Page.
-func (c *Client) Images(ctx context.Context, q Query) iter.Seq2[Page, error] {
-	return func(yield func(Page, error) bool) {
-		err := c.walk(ctx, q, func(p Page) bool { return yield(p, nil) })
-		if err != nil {
-			yield(Page{}, err)
-		}
-	}
 }

@@ -1,6 +1,7 @@
 package glanceapi
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -25,7 +27,8 @@ const maxDocument = 16 << 20
 // belong to.
 type conn struct {
 	http    *http.Client
-	base    string // the endpoint, without a slash at the end
+	upload  *http.Client // with a new connection for each request
+	base    string       // the endpoint, without a slash at the end
 	auth    authenticator
 	timeout time.Duration
 	log     *slog.Logger
@@ -35,16 +38,36 @@ type conn struct {
 // An authenticator knows the token to send.
 type authenticator interface {
 	token() string
+	// project is the id of the project that asks, "" if it is not known.
+	project() string
 	// renew replaces the token old, which was refused, unless that has been
 	// done already. errFixedToken says that there is no other.
 	renew(ctx context.Context, old string) error
 }
 
-// get sends one GET and returns an answer of one of the statuses ok, or an
-// *Error. A refused token is renewed and the request sent once more.
-func (c *conn) get(ctx context.Context, kind *atomic.Int64, path string, header http.Header, ok ...int) (*http.Response, error) {
+// A call is one request to the service, without what every request has.
+type call struct {
+	kind   *atomic.Int64 // counts it
+	method string
+	path   string
+	header http.Header
+	body   func() io.ReadCloser      // makes the body anew each time it is sent; nil for none
+	size   int64                     // of the body
+	chunks bool                      // sends the body chunked, also an empty one
+	ok     []int                     // the statuses of success
+	accept func(answer []byte) error // checks the answer to an upload; nil for nothing to check
+}
+
+// get is a call without a body.
+func get(kind *atomic.Int64, path string, header http.Header, ok ...int) call {
+	return call{kind: kind, method: http.MethodGet, path: path, header: header, ok: ok}
+}
+
+// do sends cl through h and returns an answer of one of its good statuses, or
+// an *Error. A refused token is renewed and the request sent once more.
+func (c *conn) do(ctx context.Context, h *http.Client, cl call) (*http.Response, error) {
 	token := c.auth.token()
-	resp, err := c.once(ctx, kind, path, header, token, ok)
+	resp, err := c.once(ctx, h, cl, token)
 	var refusal *Error
 	if !errors.As(err, &refusal) || refusal.Status != http.StatusUnauthorized {
 		return resp, err
@@ -55,7 +78,7 @@ func (c *conn) get(ctx context.Context, kind *atomic.Int64, path string, header 
 		}
 		return nil, err
 	}
-	resp, err = c.once(ctx, kind, path, header, c.auth.token(), ok)
+	resp, err = c.once(ctx, h, cl, c.auth.token())
 	// Keystone has just confirmed the token. The image service answers 401,
 	// never 503, also when it cannot reach Keystone to ask about one.
 	if errors.As(err, &refusal) && refusal.Status == http.StatusUnauthorized {
@@ -64,13 +87,31 @@ func (c *conn) get(ctx context.Context, kind *atomic.Int64, path string, header 
 	return resp, err
 }
 
-func (c *conn) once(ctx context.Context, kind *atomic.Int64, path string, header http.Header, token string, ok []int) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+path, nil)
+func (c *conn) once(ctx context.Context, h *http.Client, cl call, token string) (*http.Response, error) {
+	id := newRequestID()
+	req, err := c.request(ctx, cl, token, id)
+	if err != nil {
+		return nil, err
+	}
+	cl.kind.Add(1)
+	resp, err := h.Do(req)
+	if err != nil {
+		c.count.failures.Add(1)
+		return nil, netError(ctx, opOf(req), id, err)
+	}
+	if slices.Contains(cl.ok, resp.StatusCode) {
+		return resp, nil
+	}
+	c.count.failures.Add(1)
+	return nil, answerError(resp)
+}
+
+func (c *conn) request(ctx context.Context, cl call, token, id string) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, cl.method, c.base+cl.path, nil)
 	if err != nil {
 		return nil, fmt.Errorf("making a request: %w", err)
 	}
-	id := newRequestID()
-	for k, v := range header {
+	for k, v := range cl.header {
 		req.Header[k] = v
 	}
 	req.Header.Set("Accept", "application/json") // else errors are HTML
@@ -80,33 +121,65 @@ func (c *conn) once(ctx context.Context, kind *atomic.Int64, path string, header
 	if token != "" {
 		req.Header.Set(tokenHeader, token)
 	}
-	kind.Add(1)
-	resp, err := c.http.Do(req)
+	if cl.body != nil {
+		req.Body, req.ContentLength = cl.body(), cl.size
+	}
+	if cl.chunks {
+		req.ContentLength, req.TransferEncoding = -1, []string{"chunked"}
+	}
+	return req, nil
+}
+
+// exchange does a call for metadata, once, and returns the whole answer.
+func (c *conn) exchange(ctx context.Context, cl call) ([]byte, http.Header, error) {
+	resp, err := c.do(ctx, c.http, cl)
 	if err != nil {
-		c.count.failures.Add(1)
-		return nil, netError(ctx, opOf(req), id, err)
+		return nil, nil, err
 	}
-	for _, s := range ok {
-		if resp.StatusCode == s {
-			return resp, nil
-		}
-	}
-	c.count.failures.Add(1)
-	return nil, answerError(resp)
+	b, err := c.whole(ctx, resp)
+	return b, resp.Header, err
+}
+
+// repeat is exchange with retries, for calls that do no harm when they are
+// carried out twice. tries is how often it was sent: after the first the
+// service may answer to what it has done already.
+func (c *conn) repeat(ctx context.Context, cl call) (b []byte, h http.Header, tries int, err error) {
+	b, err = retry(ctx, patience{total: c.timeout, again: c.timeout}, &c.count.retries, func(ctx context.Context) ([]byte, error) {
+		tries++
+		answer, header, err := c.exchange(ctx, cl)
+		h = header
+		return answer, err
+	})
+	return b, h, tries, err
 }
 
 // document fetches a JSON document, with retries.
 func (c *conn) document(ctx context.Context, path string) ([]byte, http.Header, error) {
-	var h http.Header
-	b, err := retry(ctx, patience{total: c.timeout, again: c.timeout}, &c.count.retries, func(ctx context.Context) ([]byte, error) {
-		resp, err := c.get(ctx, &c.count.metadata, path, nil, http.StatusOK)
-		if err != nil {
-			return nil, err
-		}
-		h = resp.Header
-		return c.whole(ctx, resp)
-	})
+	b, h, _, err := c.repeat(ctx, get(&c.count.metadata, path, nil, http.StatusOK))
 	return b, h, err
+}
+
+// sending makes a call that sends a document.
+func (c *conn) sending(method, path, media string, doc []byte, ok ...int) call {
+	return call{
+		kind: &c.count.metadata, method: method, path: path, header: http.Header{"Content-Type": {media}},
+		body: func() io.ReadCloser { return io.NopCloser(bytes.NewReader(doc)) }, size: int64(len(doc)), ok: ok,
+	}
+}
+
+// delete takes a 404 to a repeated request for what it says: the first did it.
+func (c *conn) delete(ctx context.Context, path string) error {
+	cl := call{kind: &c.count.metadata, method: http.MethodDelete, path: path, ok: []int{http.StatusNoContent, http.StatusOK}}
+	_, _, tries, err := c.repeat(ctx, cl)
+	if _, gone := refused(err, http.StatusNotFound); gone && tries > 1 {
+		return nil
+	}
+	return err
+}
+
+func (c *conn) close() {
+	c.http.CloseIdleConnections()
+	c.upload.CloseIdleConnections()
 }
 
 // whole reads and closes a metadata answer.

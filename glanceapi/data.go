@@ -79,6 +79,9 @@ func (c *Client) openRange(ctx context.Context, id, path string, off, n, size in
 
 func (c *Client) openWhole(ctx context.Context, path string, off, size int64) (Data, error) {
 	resp, cancel, err := c.conn.stream(ctx, path, nil, http.StatusOK)
+	if e, ok := refused(err, http.StatusNotFound); ok && strings.Contains(e.Message, "not active") {
+		e.means = ErrNoData // v1's word for it
+	}
 	if err != nil {
 		return Data{}, err
 	}
@@ -90,7 +93,7 @@ func (c *Client) openWhole(ctx context.Context, path string, off, size int64) (D
 func (c *conn) stream(ctx context.Context, path string, h http.Header, ok ...int) (*http.Response, context.CancelCauseFunc, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	slow := time.AfterFunc(answerTimeout, func() { cancel(errSlow) })
-	resp, err := c.get(ctx, &c.count.data, path, h, append(ok, http.StatusNoContent)...)
+	resp, err := c.do(ctx, c.http, get(&c.count.data, path, h, append(ok, http.StatusNoContent)...))
 	if err != nil {
 		slow.Stop()
 		cancel(nil)

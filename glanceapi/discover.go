@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -33,10 +34,14 @@ func splitEndpoint(endpoint string) (base, version string, err error) {
 	return base, strings.TrimPrefix(version, "/"), nil
 }
 
+// unversioned stands for the API of the first two releases, whose paths have no
+// version, in a list of versions.
+const unversioned = "v1 without a version"
+
 // discover finds the version of the API to speak at c's endpoint, and sets
-// c.base. The links in the answer are not looked at: they often show an address
-// that only the service itself can reach.
-func discover(ctx context.Context, c *conn) (dialect, error) {
+// c.base. want is v1, v2 or "" for the newest. The links in the answer are not
+// looked at: they often show an address that only the service itself can reach.
+func discover(ctx context.Context, c *conn, want string) (dialect, error) {
 	base, named, err := splitEndpoint(c.base)
 	if err != nil {
 		return nil, fmt.Errorf("the image service's endpoint: %w", err)
@@ -49,27 +54,40 @@ func discover(ctx context.Context, c *conn) (dialect, error) {
 	}
 	// Some clouds hide the list. An endpoint that names its version is believed.
 	sure := err == nil && !c.unproven()
-	if err != nil && strings.HasPrefix(named, "v2") && !Temporary(err) {
+	if err != nil && !Temporary(err) && (strings.HasPrefix(named, "v1") || strings.HasPrefix(named, "v2")) {
 		versions, err = []string{named}, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("image service %s: %w", base, err)
 	}
-	for _, v := range versions {
-		if !strings.HasPrefix(v, "v2") {
-			continue
-		}
-		if !sure {
-			_, err := retry(ctx, patience{again: startBudget}, &c.count.retries, func(ctx context.Context) (struct{}, error) {
-				return struct{}{}, v2{c}.check(ctx)
-			})
-			if err != nil {
-				return nil, fmt.Errorf("image service %s: %w", base, err)
-			}
-		}
-		return v2{c}, nil
+	d, err := c.choose(versions, want)
+	if err == nil && !sure {
+		_, err = retry(ctx, patience{again: startBudget}, &c.count.retries, func(ctx context.Context) (struct{}, error) {
+			return struct{}{}, d.check(ctx)
+		})
 	}
-	return nil, fmt.Errorf("image service %s speaks only %s, not v2", base, oneLine(strings.Join(versions, ", ")))
+	if err != nil {
+		return nil, fmt.Errorf("image service %s: %w", base, err)
+	}
+	return d, nil
+}
+
+// choose takes the newest of the versions that are spoken here.
+func (c *conn) choose(versions []string, want string) (dialect, error) {
+	has := func(prefix string) bool {
+		return slices.ContainsFunc(versions, func(v string) bool { return strings.HasPrefix(v, prefix) })
+	}
+	switch {
+	case want != "v1" && has("v2"):
+		return v2{c}, nil
+	case want != "v2" && slices.Contains(versions, unversioned):
+		return newV1(c, ""), nil
+	case want != "v2" && has("v1"):
+		return newV1(c, "/v1"), nil
+	case want == "":
+		want = "v1 or v2"
+	}
+	return nil, fmt.Errorf("it speaks only %s, not %s", oneLine(strings.Join(versions, ", ")), want)
 }
 
 // unproven reports whether a list of versions says too little: it is given to
@@ -94,7 +112,7 @@ func (c *conn) versions(ctx context.Context) ([]string, error) {
 }
 
 func (c *conn) versionsAt(ctx context.Context, path string) ([]string, error) {
-	resp, err := c.get(ctx, &c.count.metadata, path, nil, http.StatusOK, http.StatusMultipleChoices)
+	resp, err := c.do(ctx, c.http, get(&c.count.metadata, path, nil, http.StatusOK, http.StatusMultipleChoices))
 	if err != nil {
 		return nil, err
 	}
@@ -102,9 +120,15 @@ func (c *conn) versionsAt(ctx context.Context, path string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	var doc struct{ Versions []struct{ ID string } }
-	if json.Unmarshal(b, &doc) != nil || len(doc.Versions) == 0 {
+	var doc struct {
+		Versions []struct{ ID string }
+		Images   *[]json.RawMessage // in the first releases, which list them at /
+	}
+	if json.Unmarshal(b, &doc) != nil || len(doc.Versions) == 0 && doc.Images == nil {
 		return nil, badAnswer(resp, "no list of versions: this is not an image service")
+	}
+	if doc.Images != nil {
+		return []string{unversioned}, nil
 	}
 	var ids []string
 	for _, v := range doc.Versions {

@@ -40,27 +40,37 @@ func TestSplitEndpoint(t *testing.T) {
 
 func TestDiscover(t *testing.T) {
 	old := `{"versions":[{"id":"v1.1","status":"CURRENT"},{"id":"v1.0","status":"SUPPORTED"}]}`
+	both := `{"versions":[{"id":"v2.6","status":"CURRENT"},{"id":"v1.1","status":"DEPRECATED"}]}`
 	for _, c := range []struct {
 		name, path string // of the endpoint
+		want       string // Config.APIVersion
+		got        string // the version that is spoken then
 		versions   http.HandlerFunc
 		root       http.HandlerFunc
 		images     http.HandlerFunc // nil where nobody is to ask for them
 		err        string
 	}{
-		{"200", "", answer(200, versionList), nil, nil, ""},
-		{"300", "/", answer(300, versionList), nil, nil, ""},
-		{"with a version", "/v2/", answer(200, versionList), nil, nil, ""},
-		{"below a path", "/image/v2", answer(200, versionList), nil, answer(200, noImages), ""},
-		{"only at the root", "", answer(404, ""), answer(300, versionList), nil, ""},
-		{"hidden, but named", "/v2", answer(403, ""), answer(401, ""), answer(200, noImages), ""},
-		{"hidden", "", answer(403, ""), answer(403, ""), nil, "403 Forbidden"},
-		{"v1 only", "", answer(300, old), nil, nil, "speaks only v1.1, v1.0, not v2"},
-		{"v1 only, named v2", "/v2", answer(300, old), nil, nil, "speaks only v1.1, v1.0, not v2"},
-		{"keystone", "", answer(300, `{"versions":{"values":[{"id":"v3.14"}]}}`), answer(300, `{"versions":{"values":[]}}`), nil, "not an image service"},
-		{"a web page", "", answer(200, "<html>"), answer(200, "<html>hello"), nil, "not an image service"},
+		{"200", "", "", "v2", answer(200, versionList), nil, nil, ""},
+		{"300", "/", "", "v2", answer(300, versionList), nil, nil, ""},
+		{"with a version", "/v2/", "", "v2", answer(200, versionList), nil, nil, ""},
+		{"below a path", "/image/v2", "", "v2", answer(200, versionList), nil, answer(200, noImages), ""},
+		{"only at the root", "", "", "v2", answer(404, ""), answer(300, versionList), nil, ""},
+		{"hidden, but named", "/v2", "", "v2", answer(403, ""), answer(401, ""), answer(200, noImages), ""},
+		{"hidden", "", "auto", "", answer(403, ""), answer(403, ""), nil, "403 Forbidden"},
+		{"v1 only", "", "auto", "v1", answer(300, old), nil, nil, ""},
+		{"v1 only, named v2", "/v2", "", "v1", answer(300, old), nil, nil, ""},
+		{"v1 only, v2 wanted", "", "v2", "", answer(300, old), nil, nil, "speaks only v1.1, v1.0, not v2"},
+		{"both, v1 wanted", "", "v1", "v1", answer(200, both), nil, nil, ""},
+		{"both", "/v1", "auto", "v2", answer(200, both), nil, nil, ""},
+		{"v2 only, v1 wanted", "", "v1", "", answer(200, versionList), nil, nil, "speaks only v2.15, not v1"},
+		{"neither", "", "", "", answer(200, `{"versions":[{"id":"v3"}]}`), nil, nil, "speaks only v3, not v1 or v2"},
+		{"no versions", "", "", "v1", answer(404, ""), answer(200, `{"images":[]}`), nil, ""},
+		{"no versions, v2 wanted", "", "v2", "", answer(404, ""), answer(200, `{"images":[]}`), nil, "speaks only v1 without a version, not v2"},
+		{"keystone", "", "auto", "", answer(300, `{"versions":{"values":[{"id":"v3.14"}]}}`), answer(300, `{"versions":{"values":[]}}`), nil, "not an image service"},
+		{"a web page", "", "auto", "", answer(200, "<html>"), answer(200, "<html>hello"), nil, "not an image service"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			prefix := strings.TrimSuffix(strings.TrimSuffix(c.path, "/"), "/v2")
+			prefix := strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(c.path, "/"), "/v2"), "/v1")
 			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				switch {
 				case r.URL.Path == prefix+"/versions":
@@ -74,7 +84,7 @@ func TestDiscover(t *testing.T) {
 				}
 			}))
 			defer s.Close()
-			client, err := New(t.Context(), Config{Endpoint: s.URL + c.path})
+			client, err := New(t.Context(), Config{Endpoint: s.URL + c.path, APIVersion: c.want})
 			if c.err != "" {
 				if err == nil || !strings.Contains(err.Error(), c.err) || !strings.Contains(err.Error(), "image service "+s.URL) || strings.Contains(err.Error(), "\n") {
 					t.Errorf("%v, want %q", err, c.err)
@@ -85,7 +95,7 @@ func TestDiscover(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer client.Close()
-			if client.Endpoint() != s.URL+prefix || client.Version() != "v2" {
+			if client.Endpoint() != s.URL+prefix || client.Version() != c.got || client.TakesUUIDs() != (c.got == "v2") {
 				t.Errorf("%s, %s", client.Endpoint(), client.Version())
 			}
 		})
@@ -172,6 +182,12 @@ func TestNewUnreachable(t *testing.T) {
 	s.Close()
 	_, err := New(t.Context(), Config{Endpoint: s.URL + "/v2"})
 	if err == nil || err.Error() != "image service "+s.URL+": connection refused" || !Temporary(err) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestNewVersionUnknown(t *testing.T) {
+	if _, err := New(t.Context(), Config{Endpoint: "http://127.0.0.1:1", APIVersion: "v3"}); !errors.Is(err, fs.ErrInvalid) {
 		t.Errorf("%v", err)
 	}
 }

@@ -4,11 +4,14 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"net"
 	"net/http"
+	"net/textproto"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -18,6 +21,21 @@ import (
 // ErrNoData is the service's word that an image has no bytes to give at
 // present: it is queued, being filled, or its data was lost.
 var ErrNoData = errors.New("the image has no data now")
+
+// What a service says no to, where io/fs has no word for it.
+var (
+	// ErrTooLarge is a limit that data, or the number of images, members or
+	// properties, would go past: a quota, or the most an image may have.
+	ErrTooLarge = errors.New("over a limit of the image service")
+	// ErrConflict is a state that does not allow the request, such as data for
+	// an image that has some, or deleting an image that is in use.
+	ErrConflict = errors.New("the image's state does not allow it")
+	// ErrProtected is the deletion of a protected image. It is an
+	// fs.ErrPermission.
+	ErrProtected = fmt.Errorf("the image is protected: %w", fs.ErrPermission)
+	// ErrStalled is an upload that has not moved for the Config's Timeout.
+	ErrStalled = errors.New("the upload stands still")
+)
 
 // errSlow is the cause of a request given up for want of an answer.
 var errSlow = errors.New("no answer in time")
@@ -30,6 +48,7 @@ type Error struct {
 	RequestID string // to find the request in the service's log
 	Err       error  // what happened, where the answer does not say it
 
+	means      error // what the status means, where that depends on the request
 	temporary  bool
 	retryAfter time.Duration
 }
@@ -61,17 +80,26 @@ func (e *Error) Unwrap() error { return e.Err }
 // a token that Keystone had just issued.
 func (e *Error) Temporary() bool { return e.temporary }
 
-// Is matches the errors of io/fs by the status of the answer. A refusal that
+// Is matches the errors of io/fs and this package's by the status of the answer,
+// which for a 409 means what was asked for: fs.ErrExist to the creation of an
+// image, else ErrConflict. A refusal that
 // is temporary is none: who may ask later is not forbidden to.
 func (e *Error) Is(target error) bool {
+	if e.means != nil {
+		return errors.Is(e.means, target)
+	}
 	switch e.Status {
 	case http.StatusNotFound, http.StatusGone:
 		return target == fs.ErrNotExist
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return target == fs.ErrPermission && !e.temporary
 	case http.StatusConflict:
-		return target == fs.ErrExist
-	case http.StatusBadRequest, http.StatusRequestedRangeNotSatisfiable:
+		return target == ErrConflict
+	case http.StatusRequestEntityTooLarge:
+		return target == ErrTooLarge
+	case http.StatusMethodNotAllowed:
+		return target == errors.ErrUnsupported
+	case http.StatusBadRequest, http.StatusRequestedRangeNotSatisfiable, http.StatusUnsupportedMediaType:
 		return target == fs.ErrInvalid
 	}
 	return false
@@ -87,16 +115,29 @@ func Temporary(err error) bool {
 	return false
 }
 
+// refused returns err's answer if it has one of the statuses.
+func refused(err error, statuses ...int) (*Error, bool) {
+	var e *Error
+	ok := errors.As(err, &e) && slices.Contains(statuses, e.Status)
+	return e, ok
+}
+
+// invalid is a request that is refused here, before it is sent.
+func invalid(format string, args ...any) error {
+	return fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), fs.ErrInvalid)
+}
+
 // statusTemporary is the statuses that say "later".
 func statusTemporary(status int) bool {
 	return status == http.StatusRequestTimeout || status == http.StatusTooManyRequests || status >= 500
 }
 
 // causeTemporary tells whether a request that got no whole answer may get one
-// later. A certificate that is not trusted stays so.
+// later. A certificate that is not trusted stays so, and headers that are none.
 func causeTemporary(err error) bool {
 	var cert *tls.CertificateVerificationError
-	return !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) && !errors.As(err, &cert)
+	var malformed textproto.ProtocolError
+	return !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) && !errors.As(err, &cert) && !errors.As(err, &malformed)
 }
 
 // netError is a request that got no answer, or not all of one. ctx tells our

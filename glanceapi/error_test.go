@@ -38,15 +38,15 @@ func TestMessage(t *testing.T) {
 }
 
 func TestErrorMeaning(t *testing.T) {
-	sentinels := []error{fs.ErrNotExist, fs.ErrPermission, fs.ErrExist, fs.ErrInvalid}
+	sentinels := []error{fs.ErrNotExist, fs.ErrPermission, fs.ErrExist, fs.ErrInvalid, ErrConflict, ErrTooLarge, ErrProtected, errors.ErrUnsupported}
 	for _, c := range []struct {
 		status    int
 		is        error
 		temporary bool
 	}{
 		{400, fs.ErrInvalid, false}, {401, fs.ErrPermission, false}, {403, fs.ErrPermission, false}, {404, fs.ErrNotExist, false},
-		{405, nil, false}, {408, nil, true}, {409, fs.ErrExist, false}, {410, fs.ErrNotExist, false}, {413, nil, false},
-		{416, fs.ErrInvalid, false}, {429, nil, true}, {500, nil, true}, {502, nil, true}, {503, nil, true}, {300, nil, false},
+		{405, errors.ErrUnsupported, false}, {408, nil, true}, {409, ErrConflict, false}, {410, fs.ErrNotExist, false}, {413, ErrTooLarge, false},
+		{415, fs.ErrInvalid, false}, {416, fs.ErrInvalid, false}, {429, nil, true}, {500, nil, true}, {502, nil, true}, {503, nil, true}, {300, nil, false},
 	} {
 		resp := &http.Response{StatusCode: c.status, Body: io.NopCloser(strings.NewReader("")), Request: request(t)}
 		err := error(answerError(resp))

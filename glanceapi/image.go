@@ -37,12 +37,10 @@ type Member struct {
 	CanShare *bool  // v1: the member may share on; nil on v2
 }
 
-// A Query selects and sorts images. The zero Query selects what the service
-// lists by default, newest first.
-type Query struct {
-	Name         string    // exactly this name; "" for any
-	UpdatedSince time.Time // changed at or after it, whole seconds; zero for any
-	Sort         string    // "updated_at" for the last changed first; "" for the last created first
+// A MemberImage is one image that is shared with a project.
+type MemberImage struct {
+	ID       string
+	CanShare *bool // v1: the project may share it on; nil on v2
 }
 
 // A Page is one answer of a listing.

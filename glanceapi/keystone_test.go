@@ -3,6 +3,7 @@ package glanceapi
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -25,6 +26,7 @@ type fakeKeystone struct {
 	status   int           // answered to every login, if not 0
 	slow     time.Duration // how long a login takes
 	deaf     bool          // the image service refuses every token
+	uploads  []string      // what it was sent
 }
 
 func newFakeKeystone(t *testing.T) *fakeKeystone {
@@ -55,6 +57,10 @@ func (k *fakeKeystone) serveImage(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case !known:
 		answer(401, `{"message":"not authorized"}`)(w, r)
+	case r.Method == "PUT":
+		b, _ := io.ReadAll(r.Body)
+		k.set(func() { k.uploads = append(k.uploads, string(b)) })
+		answer(204, "")(w, r)
 	case strings.HasSuffix(r.URL.Path, "/file"):
 		answer(200, payload)(w, r)
 	default:

@@ -1,6 +1,7 @@
 package glanceapi
 
 import (
+	"bytes"
 	"encoding/json"
 	"html"
 	"io"
@@ -28,13 +29,19 @@ func answerError(resp *http.Response) *Error {
 		Status:     resp.StatusCode,
 		Message:    message(body, resp.StatusCode),
 		RequestID:  requestID(resp),
-		temporary:  statusTemporary(resp.StatusCode),
+		temporary:  statusTemporary(resp.StatusCode) && !crashed(body),
 		retryAfter: retryAfter(resp.Header.Get("Retry-After"), time.Now()),
 	}
 	if to := resp.Header.Get("Location"); to != "" && resp.StatusCode/100 == 3 {
 		e.Message = oneLine("redirected to " + to + ", which was not followed")
 	}
 	return e
+}
+
+// crashed recognises what a service of 2011 answers when a request makes it
+// fail, which it will do every time.
+func crashed(body []byte) bool {
+	return bytes.Contains(body, []byte("Traceback (most recent call last)"))
 }
 
 // badAnswer is an answer that contradicts the protocol; asking again would not

@@ -10,10 +10,11 @@ type Stats struct {
 	Retries           int64 // of metadata requests
 	Reauthentications int64
 	BytesReceived     int64 // of answers' bodies
+	BytesSent         int64 // of images' data
 }
 
 type counters struct {
-	metadata, data, failures, retries, renewals, bytes atomic.Int64
+	metadata, data, failures, retries, renewals, bytes, sent atomic.Int64
 }
 
 func (c *counters) snapshot() Stats {
@@ -24,5 +25,6 @@ func (c *counters) snapshot() Stats {
 		Retries:           c.retries.Load(),
 		Reauthentications: c.renewals.Load(),
 		BytesReceived:     c.bytes.Load(),
+		BytesSent:         c.sent.Load(),
 	}
 }

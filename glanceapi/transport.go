@@ -17,6 +17,9 @@ const (
 	idlePerHost = 64
 
 	dialTimeout = 10 * time.Second
+	// expectTimeout is how long a body waits for "100 Continue". A service that
+	// has to ask Keystone about a new token takes half a second to say it.
+	expectTimeout = 2 * time.Second
 	// maxHeader is far more than any answer has and far less than net/http's
 	// own limit.
 	maxHeader = 1 << 20
@@ -27,7 +30,22 @@ const (
 // HTTP/2 is left out: streams of many gigabytes would share one connection and
 // its flow control, and no image service speaks it itself.
 func newHTTPClient(c *tls.Config) *http.Client {
-	t := &http.Transport{
+	return &http.Client{Transport: newTransport(c), CheckRedirect: sameHost}
+}
+
+// newUploadClient makes the client for uploads. Each has a connection of its
+// own: some servers close theirs after an answer without saying so, which a
+// body would meet before its first byte is through. A server that does not know
+// Expect gets the body a little later, but gets it.
+func newUploadClient(c *tls.Config) *http.Client {
+	t := newTransport(c)
+	t.DisableKeepAlives = true
+	t.ExpectContinueTimeout = expectTimeout
+	return &http.Client{Transport: t, CheckRedirect: sameHost}
+}
+
+func newTransport(c *tls.Config) *http.Transport {
+	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
 		TLSClientConfig:        c,
@@ -37,14 +55,17 @@ func newHTTPClient(c *tls.Config) *http.Client {
 		MaxResponseHeaderBytes: maxHeader,
 		DisableCompression:     true, // a compressed stream has no offsets
 	}
-	return &http.Client{Transport: t, CheckRedirect: sameHost}
 }
 
 // sameHost follows redirects only to where the first request went: every
-// request carries a token, and a password on its way to Keystone.
+// request carries a token, and a password on its way to Keystone. What changes
+// something is not redirected: its method or its body would not survive.
 func sameHost(next *http.Request, via []*http.Request) error {
-	first := via[0].URL
-	if len(via) > 5 || next.URL.Scheme != first.Scheme || next.URL.Host != first.Host {
+	first := via[0]
+	if first.Method != http.MethodGet && first.Method != http.MethodHead {
+		return http.ErrUseLastResponse
+	}
+	if len(via) > 5 || next.URL.Scheme != first.URL.Scheme || next.URL.Host != first.URL.Host {
 		return http.ErrUseLastResponse
 	}
 	return nil

@@ -6,9 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
-	"strconv"
-	"strings"
 	"time"
 )
 
@@ -27,7 +24,7 @@ func (v v2) data(id string) (string, bool) { return "/v2/images/" + id + "/file"
 
 // check fails unless the service lists images here, for this token. It asks once.
 func (v v2) check(ctx context.Context) error {
-	resp, err := v.get(ctx, &v.count.metadata, "/v2/images?limit=1", nil, http.StatusOK)
+	resp, err := v.do(ctx, v.http, get(&v.count.metadata, "/v2/images?limit=1", nil, http.StatusOK))
 	if err != nil {
 		return err
 	}
@@ -83,23 +80,6 @@ func (v v2) page(ctx context.Context, q Query, marker string) (Page, string, err
 	return p, p.Images[len(p.Images)-1].ID, nil
 }
 
-func queryV2(q Query, marker string) url.Values {
-	p := url.Values{"limit": {strconv.Itoa(pageSize)}}
-	if q.Name != "" {
-		p.Set("name", "eq:"+q.Name) // without eq: a name with a colon is an operator
-	}
-	if !q.UpdatedSince.IsZero() {
-		p.Set("updated_at", "gte:"+q.UpdatedSince.UTC().Format("2006-01-02T15:04:05Z"))
-	}
-	if q.Sort != "" {
-		p.Set("sort", q.Sort+":desc")
-	}
-	if marker != "" {
-		p.Set("marker", marker)
-	}
-	return p
-}
-
 // markerError recognises the answers to a marker that was deleted (400) or made
 // invisible (403) since the page before.
 func markerError(err error, marker string) error {
@@ -108,37 +88,6 @@ func markerError(err error, marker string) error {
 		return fmt.Errorf("%w: %w", errMarkerLost, err)
 	}
 	return err
-}
-
-// members takes the refusal that images of another visibility than shared get
-// for what it says: they have no members.
-func (v v2) members(ctx context.Context, id string) ([]Member, error) {
-	path := "/v2/images/" + id + "/members"
-	b, _, err := v.document(ctx, path)
-	var e *Error
-	if errors.As(err, &e) && e.Status == http.StatusForbidden && strings.Contains(e.Message, "Only shared images have members") {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	var doc struct {
-		Members []json.RawMessage `json:"members"`
-	}
-	if err := json.Unmarshal(b, &doc); err != nil {
-		return nil, unreadable(path, err)
-	}
-	var all []Member
-	for _, raw := range doc.Members {
-		m, err := decodeMemberV2(raw)
-		if err != nil {
-			return nil, unreadable(path, err)
-		}
-		if m.ID != "" {
-			all = append(all, m)
-		}
-	}
-	return all, nil
 }
 
 // unreadable is an answer that is not the JSON it should be.

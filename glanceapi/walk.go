@@ -4,10 +4,74 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
+	"iter"
 	"slices"
-	"time"
 )
+
+// Images walks the images q selects, a page at a time, and asks for no more
+// pages than it needs. Images that come or go during the walk may or may not be
+// seen; when the last image of a page is deleted before the next page is asked
+// for, the walk starts over and images are seen again. Sorted by updated_at, an
+// image changed during the walk may be missed. Where the service does not sort
+// as q wants, everything is read before the one Page that comes of it. The walk
+// ends with the first error, which comes with a zero Page.
+func (c *Client) Images(ctx context.Context, q Query) iter.Seq2[Page, error] {
+	return func(yield func(Page, error) bool) {
+		err := q.check()
+		if err == nil && c.api.sorts(q) {
+			err = c.stream(ctx, q, yield)
+		} else if err == nil {
+			err = c.sort(ctx, q, yield)
+		}
+		if err != nil {
+			yield(Page{}, err)
+		}
+	}
+}
+
+// stream yields pages as they come.
+func (c *Client) stream(ctx context.Context, q Query, yield func(Page, error) bool) error {
+	left := q.Limit
+	return walk(ctx, c.api, q, func(p Page) bool {
+		p = c.fit(p, q)
+		if q.Limit == 0 {
+			return yield(p, nil)
+		}
+		p.Images = p.Images[:min(left, len(p.Images))]
+		left -= len(p.Images)
+		return yield(p, nil) && left > 0
+	})
+}
+
+// sort yields one page of everything, in order. Images that a walk that started
+// over has seen twice are in it once, as they were seen last.
+func (c *Client) sort(ctx context.Context, q Query, yield func(Page, error) bool) error {
+	var all Page
+	at := map[string]int{}
+	err := walk(ctx, c.api, q, func(p Page) bool {
+		if all.Date.IsZero() {
+			all.Date = p.Date
+		}
+		for _, i := range c.fit(p, q).Images {
+			if n, ok := at[i.ID]; ok {
+				all.Images[n] = i
+				continue
+			}
+			at[i.ID] = len(all.Images)
+			all.Images = append(all.Images, i)
+		}
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(all.Images, func(a, b Image) int { return q.compare(&a, &b) })
+	if q.Limit > 0 && len(all.Images) > q.Limit {
+		all.Images = slices.Clip(all.Images[:q.Limit])
+	}
+	yield(all, nil)
+	return nil
+}
 
 // errMarkerLost says that the image a page was to start behind is no more, or
 // no longer the caller's to see.
@@ -18,20 +82,17 @@ var errMarkerLost = errors.New("the listing's marker is gone")
 const maxRestarts = 10
 
 // walk calls each with page after page until it returns false.
-func (c *Client) walk(ctx context.Context, q Query, each func(Page) bool) error {
-	if q.Sort != "" && q.Sort != "updated_at" {
-		return fmt.Errorf("sorting images by %q: %w", q.Sort, fs.ErrInvalid)
-	}
+func walk(ctx context.Context, r reader, q Query, each func(Page) bool) error {
 	marker, seen, restarts := "", map[string]bool{}, 0
 	for {
-		p, next, err := c.api.page(ctx, q, marker)
+		p, next, err := r.page(ctx, q, marker)
 		switch {
 		case errors.Is(err, errMarkerLost) && restarts < maxRestarts:
 			marker, seen, restarts = "", map[string]bool{}, restarts+1
 			continue
 		case err != nil:
 			return err
-		case !each(c.fit(p, q)) || next == "":
+		case !each(p) || next == "":
 			return nil
 		case seen[next]:
 			return &Error{Op: "listing images", Message: fmt.Sprintf("the service repeats itself after image %q", next)}
@@ -40,12 +101,10 @@ func (c *Client) walk(ctx context.Context, q Query, each func(Page) bool) error 
 	}
 }
 
-// fit removes images that q did not ask for, because services compare names
-// without case or ignore what they do not know, and images whose ids cannot be
-// used in a path, with one warning a page.
+// fit removes images that q did not ask for, and those whose ids cannot be used
+// in a path, with one warning a page.
 func (c *Client) fit(p Page, q Query) Page {
 	unusable, first := 0, ""
-	since := q.UpdatedSince.Truncate(time.Second)
 	p.Images = slices.DeleteFunc(p.Images, func(i Image) bool {
 		if !validID(i.ID) {
 			if unusable++; unusable == 1 {
@@ -53,7 +112,7 @@ func (c *Client) fit(p Page, q Query) Page {
 			}
 			return true
 		}
-		return q.Name != "" && i.Name != q.Name || !i.UpdatedAt.IsZero() && i.UpdatedAt.Before(since)
+		return !q.selects(&i)
 	})
 	if unusable > 0 {
 		c.conn.log.Warn("images with unusable ids left out of the list", "count", unusable, "first", first)

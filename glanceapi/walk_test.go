@@ -186,7 +186,7 @@ func TestImagesQuery(t *testing.T) {
 			t.Errorf("(-want +got)\n%s", diff)
 		}
 	}
-	if _, err := collect(t, c, Query{Sort: "name"}); !errors.Is(err, fs.ErrInvalid) {
+	if _, err := collect(t, c, Query{Sort: "owner"}); !errors.Is(err, fs.ErrInvalid) {
 		t.Errorf("an unknown sort key: %v", err)
 	}
 }

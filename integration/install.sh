@@ -12,7 +12,7 @@
 set -eu
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive
 
-packages="attr curl glance-api jq keystone python3-glanceclient python3-openstackclient qemu-utils"
+packages="attr curl glance-api jq keystone python3-glanceclient python3-openstackclient qemu-utils rsync"
 case ${1:-test} in
 test) ;;
 bench) packages="attr curl fuse3 libnbd-bin nbdkit rclone" ;;

@@ -138,3 +138,34 @@ func TestKilledReader(t *testing.T) {
 	}
 	t.Logf("the stream ended after %v", time.Since(begun).Round(time.Millisecond))
 }
+
+// TestManyStalledReaders: however many readers wait for a service that does not
+// answer, what is cached is read.
+func TestManyStalledReaders(t *testing.T) {
+	t.Parallel()
+	s := glancetest.New(t)
+	data := noise(t.Name(), 32<<20)
+	id := s.Add(t, "disk", data)
+	m := mount(t, "--endpoint", s.URL, "--timeout", "10m")
+	file := filepath.Join(m.Dir, "images", id, "data")
+	run(t, "dd", "if="+file, "of=/dev/null", "bs=1M", "count=1", "iflag=direct", "status=none")
+	s.SetFaults(glancetest.Fault{Match: glancetest.IsData, Break: glancetest.Hang})
+	readers, err := command(t.Context(), nil, "sh", "-c", `
+		for i in $(seq 150); do dd if="$1" of=/dev/null bs=4k count=1 skip=$((400 + i * 48)) status=none & done; wait`, "sh", file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := readers.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer readers.Wait()
+	defer readers.Cancel()
+	err = eventually("the readers to wait", func() (bool, error) { return s.Running() > 0, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(time.Second)
+	// Twice: from the cache, and from the kernel, which asked for it the first time.
+	run(t, "timeout", "10", "dd", "if="+file, "of=/dev/null", "bs=64k", "count=16", "status=none")
+	sameAt(t, file, data, 100_000, 500_000)
+}

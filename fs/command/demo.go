@@ -59,7 +59,8 @@ func demo(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	defer end()
-	for _, tour := range []string{"ls -l by-name images", "cat by-name/disk/meta.json", "sha512sum by-name/disk/data"} {
+	for _, tour := range []string{"ls -l by-name images", "cat by-name/disk/meta.json",
+		"cp by-name/readme/data incoming/copy && ls -l incoming by-name", "sha512sum by-name/disk/data"} {
 		fmt.Fprintf(out, "\n$ cd %s; %s\n", dir, tour)
 		cmd := exec.CommandContext(ctx, "sh", "-c", tour)
 		var got bytes.Buffer

@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"fmt"
+	"io"
 	"iter"
 	"sync"
 	"time"
@@ -113,6 +114,50 @@ func (s *service) OpenData(ctx context.Context, id string, off, n, size int64) (
 		return glanceapi.Data{}, err
 	}
 	return c.OpenData(ctx, id, off, n, size)
+}
+
+// TakesUUIDs tells whether the id of a new image may be chosen; of a service that
+// has not been reached yet it is assumed, which holds for all of the last ten
+// years.
+func (s *service) TakesUUIDs() bool {
+	c := s.reached()
+	return c == nil || c.TakesUUIDs()
+}
+
+// Create makes an image without data.
+func (s *service) Create(ctx context.Context, n glanceapi.NewImage) (glanceapi.Image, error) {
+	c, err := s.reach(ctx)
+	if err != nil {
+		return glanceapi.Image{}, err
+	}
+	return c.Create(ctx, n)
+}
+
+// Upload sends the data of a queued image.
+func (s *service) Upload(ctx context.Context, id string, data io.ReaderAt, size int64, o glanceapi.UploadOptions) error {
+	c, err := s.reach(ctx)
+	if err != nil {
+		return err
+	}
+	return c.Upload(ctx, id, data, size, o)
+}
+
+// Update changes an image.
+func (s *service) Update(ctx context.Context, id string, ch glanceapi.Change) (glanceapi.Image, error) {
+	c, err := s.reach(ctx)
+	if err != nil {
+		return glanceapi.Image{}, err
+	}
+	return c.Update(ctx, id, ch)
+}
+
+// Delete removes an image.
+func (s *service) Delete(ctx context.Context, id string) error {
+	c, err := s.reach(ctx)
+	if err != nil {
+		return err
+	}
+	return c.Delete(ctx, id)
 }
 
 // Endpoint is the service's address, which identifies the cloud.

@@ -48,6 +48,16 @@ func tell(c *cli.Context, s fs.Status) error {
 	for _, key := range s.Cache.Mismatched {
 		fmt.Fprintf(w, "MISMATCH  the service sends other bytes than its checksum says: %s\n", key)
 	}
+	for _, u := range s.Uploads {
+		switch {
+		case u.Error != nil:
+			fmt.Fprintf(w, "draft     %s: %s; %s\n", u.Name, bytesOf(u.Size), *u.Error)
+		case u.State == "draft":
+			fmt.Fprintf(w, "draft     %s: %s\n", u.Name, bytesOf(u.Size))
+		default:
+			fmt.Fprintf(w, "upload    %s: %s, %s of %s sent\n", u.Name, u.State, bytesOf(u.Sent), bytesOf(u.Size))
+		}
+	}
 	if s.LastError != nil {
 		fmt.Fprintf(w, "last error  %s: %s\n", s.LastError.Doing, s.LastError.Reason)
 	}

@@ -18,6 +18,7 @@ type answer struct {
 	fault    Fault
 	released <-chan struct{} // closed when the fault is over
 	sent     int64           // bytes of the body
+	lost     bool            // the client is taken to have gone
 	began    time.Time       // when the first of them was sent, with a Rate
 }
 
@@ -25,6 +26,9 @@ type answer struct {
 func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
 func (a *answer) WriteHeader(status int) {
+	if a.lost || a.fault.Break == DropAnswer {
+		panic(http.ErrAbortHandler)
+	}
 	h := a.Header()
 	a.s.mu.Lock()
 	q := a.request

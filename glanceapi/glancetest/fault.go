@@ -14,23 +14,28 @@ type Fault struct {
 
 	Latency time.Duration    // passes before the request is looked at: a distant or busy service
 	Status  int              // is the answer, and nothing is done: 401 for a token that ran out, 503 from a proxy
+	Message string           // is what the answer of that Status says, "" for the status in words
 	Ranges  server.RangeMode // becomes of a Range header: refused by Ceph, Swift and S3 stores, ignored by old servers
 	Break   Break            // is how the answer ends before its time
-	After   int64            // is the number of bytes of the answer's body that a Cut or Stall lets pass
-	Invert  bool             // turns every bit of the body over: a bad disk or proxy; the length is right
+	After   int64            // is the number of bytes that a Cut or Stall lets pass of the answer's body, a CutUpload or StallUpload of the request's
+	Invert  bool             // turns every bit of the answer's body over: a bad disk or proxy; the length is right
+	Garble  bool             // turns every bit of the request's body over, so that an image has other bytes than were sent
 	Rate    int64            // is the most bytes a second that one answer's body is sent with, 0 for no limit
 }
 
-// A Break is how an answer ends before its time. An answer whose body is not
-// longer than the Fault's After is not touched by Cut and Stall.
+// A Break is how a request or its answer ends before its time. An answer whose
+// body is not longer than the Fault's After is not touched by Cut and Stall.
 type Break int
 
 const (
-	NoBreak Break = iota
-	Drop          // the connection is closed without an answer: a service or balancer that goes down
-	Hang          // there is no answer and the connection stays open: a stuck service, a firewall that eats packets
-	Cut           // the connection is closed within the body: a restarted service, a balancer's time limit
-	Stall         // the body stops and the connection stays open: a stored file that is too short, a stuck store
+	NoBreak     Break = iota
+	Drop              // the connection is closed without an answer: a service or balancer that goes down
+	Hang              // there is no answer and the connection stays open: a stuck service, a firewall that eats packets
+	Cut               // the connection is closed within the body: a restarted service, a balancer's time limit
+	Stall             // the body stops and the connection stays open: a stored file that is too short, a stuck store
+	DropAnswer        // the connection is closed when the request has been carried out, without an answer
+	CutUpload         // the connection is closed while the request's body is read; the server has lost its client
+	StallUpload       // the request's body is not read further, until the faults are replaced: the server cannot see its client leave
 )
 
 // SetFaults replaces all faults by those given, of which every one that
@@ -70,8 +75,9 @@ func (s *Server) suffer(r *http.Request) (Fault, <-chan struct{}) {
 func (f *Fault) join(g *Fault) {
 	f.Latency += g.Latency
 	f.Invert = f.Invert || g.Invert
+	f.Garble = f.Garble || g.Garble
 	if f.Status == 0 {
-		f.Status = g.Status
+		f.Status, f.Message = g.Status, g.Message
 	}
 	if f.Ranges == server.RangesServed {
 		f.Ranges = g.Ranges

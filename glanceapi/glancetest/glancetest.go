@@ -4,10 +4,14 @@
 //
 // It is package server underneath, so what it answers is what a real Glance
 // answers; nothing is canned. It is not for production.
+//
+// Images.Release gives it the habits of an old release of Glance, with ids that
+// are numbers, 500 for a refusal, and so on.
 package glancetest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -77,9 +81,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if f.Status != 0 {
 		a.Header().Set("Content-Type", "text/html; charset=UTF-8")
-		http.Error(a, http.StatusText(f.Status), f.Status)
+		http.Error(a, cmp.Or(f.Message, http.StatusText(f.Status)), f.Status)
 		return
 	}
+	r.Body = &body{ReadCloser: r.Body, answer: a}
 	s.Images.ServeHTTP(a, r.WithContext(context.WithValue(r.Context(), faultKey{}, f)))
 }
 

@@ -4,7 +4,9 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -141,5 +143,75 @@ func BenchmarkDownload(b *testing.B) {
 			b.Fatal(n, err)
 		}
 		resp.Body.Close()
+	}
+}
+
+func TestIsData(t *testing.T) {
+	for path, want := range map[string]bool{
+		"/v2/images/x/file": true, "/v2/images/x": false, "/v2/images": false,
+		"/v1/images/x": true, "/v1.1/images/7": true, "/images/7": true, "/v1/images/detail": false, "/images/detail": false,
+		"/v1/images/x/members": false, "/v1/images": false, "/v1/images/": false, "/v1/shared-images/x": false,
+	} {
+		if got := isData("GET", path); got != want {
+			t.Errorf("%s: %v", path, got)
+		}
+	}
+}
+
+// A part of an upload may be lost, or come as something else.
+func TestUploadFaults(t *testing.T) {
+	s := New(t)
+	put := func(id string) (int, error) {
+		req, err := http.NewRequestWithContext(t.Context(), "PUT", s.URL+"/v2/images/"+id+"/file", strings.NewReader("0123456789"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/octet-stream")
+		resp, err := client(t).Do(req)
+		if err != nil {
+			return 0, err
+		}
+		defer resp.Body.Close()
+		return resp.StatusCode, nil
+	}
+	for _, c := range []struct {
+		name           string
+		fault          Fault
+		answer         int // 0 for none
+		status, stored string
+	}{
+		{"none", Fault{}, 204, "active", "0123456789"},
+		{"cut", Fault{Break: CutUpload, After: 5}, 0, "queued", ""},
+		{"garbled", Fault{Garble: true}, 204, "active", "\xcf\xce\xcd\xcc\xcb\xca\xc9\xc8\xc7\xc6"},
+		{"no answer", Fault{Break: DropAnswer}, 0, "active", "0123456789"},
+		{"refused", Fault{Status: 413, Message: "too much"}, 413, "queued", ""},
+	} {
+		id := s.AddQueued(t, c.name)
+		c.fault.Match = IsUpload
+		s.SetFaults(c.fault)
+		answer, _ := put(id)
+		s.Settle(t)
+		rec, _ := s.Images.Image(id)
+		_, stored, _ := fetch(t, s, id, "")
+		if answer != c.answer || rec.Status != c.status || string(stored) != c.stored {
+			t.Errorf("%s: answer %d, then %s %q", c.name, answer, rec.Status, stored)
+		}
+	}
+	id := s.AddQueued(t, "stalled")
+	s.SetFaults(Fault{Match: IsUpload, Break: StallUpload, After: 5})
+	done := make(chan int)
+	go func() {
+		answer, _ := put(id)
+		done <- answer
+	}()
+	for s.Requests()[len(s.Requests())-1].Body < 5 {
+		time.Sleep(time.Millisecond)
+	}
+	if rec, _ := s.Images.Image(id); rec.Status != "saving" {
+		t.Errorf("while it stalls: %s", rec.Status)
+	}
+	s.SetFaults()
+	if answer := <-done; answer != 204 {
+		t.Errorf("after its end: %d", answer)
 	}
 }

@@ -14,6 +14,7 @@ type Request struct {
 	Query  string // as it was sent
 	Range  string // the Range header
 	Token  string // the X-Auth-Token header
+	Body   int64  // bytes of the body that were read
 
 	Status    int    // 0 while, or if, there is no answer
 	RequestID string // the answer's X-Openstack-Request-Id
@@ -28,7 +29,19 @@ type Request struct {
 func IsData(r *http.Request) bool { return isData(r.Method, r.URL.Path) }
 
 func isData(method, path string) bool {
-	return method == http.MethodGet && strings.HasSuffix(path, "/file")
+	return method == http.MethodGet && (strings.HasSuffix(path, "/file") || isImageV1(path))
+}
+
+// isImageV1 reports whether path is that of an image in v1, which is also that
+// of its data.
+func isImageV1(path string) bool {
+	before, id, ok := strings.Cut(path, "/images/")
+	return ok && (before == "" || strings.HasPrefix(before, "/v1")) && id != "" && id != "detail" && !strings.Contains(id, "/")
+}
+
+// IsUpload reports whether r sends an image's data.
+func IsUpload(r *http.Request) bool {
+	return r.Method == http.MethodPut && r.Header.Get("Content-Type") == "application/octet-stream"
 }
 
 // imageID returns the id in the path of a request for an image or what

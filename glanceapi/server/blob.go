@@ -22,7 +22,7 @@ type part struct {
 }
 
 // receive reads data to its end into a temporary file. The caller renames it
-// or discards the part.
+// or discards the part. If data breaks off the part is what came before that.
 func (s *store) receive(data io.Reader) (*part, error) {
 	f, err := os.CreateTemp(filepath.Join(s.dir, "tmp"), "data-*")
 	if err != nil {
@@ -31,20 +31,24 @@ func (s *store) receive(data io.Reader) (*part, error) {
 	p := &part{path: f.Name()}
 	short, long := md5.New(), sha512.New()
 	p.size, err = io.CopyBuffer(io.MultiWriter(f, short, long), onlyReader{data}, make([]byte, 64<<10))
-	if err := errors.Join(err, f.Close()); err != nil {
+	if cerr := f.Close(); cerr != nil {
 		p.discard()
-		return nil, err
+		return nil, cerr
 	}
 	p.md5 = hex.EncodeToString(short.Sum(nil))
 	p.sha512 = hex.EncodeToString(long.Sum(nil))
-	return p, nil
+	return p, err
 }
 
 // onlyReader hides WriteTo, which would go past the buffer.
 type onlyReader struct{ io.Reader }
 
-// discard removes the part unless it has been renamed.
-func (p *part) discard() { os.Remove(p.path) }
+// discard removes the part, if there is one, unless it has been renamed.
+func (p *part) discard() {
+	if p != nil {
+		os.Remove(p.path)
+	}
+}
 
 // describe puts what is known of the data into its image's record.
 func (p *part) describe(r *Record) {
@@ -66,20 +70,23 @@ var errIncomplete = errors.New("image data did not arrive whole")
 // (fs.ErrNotExist).
 func (s *store) fill(id string, data io.Reader) error {
 	p, err := s.receive(data)
+	defer p.discard()
 	if err != nil {
 		return s.unfill(id, fmt.Errorf("%w: %w", errIncomplete, err))
 	}
-	defer p.discard()
 	_, err = s.update(id, func(r *Record, now time.Time) error {
 		p.describe(r)
 		r.Status, r.UpdatedAt = statusActive, now
-		return os.Rename(p.path, s.dataPath(id))
+		return s.moveIn(p, id)
 	})
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return s.unfill(id, err)
 	}
 	return err
 }
+
+// moveIn makes a part the data of an image.
+func (s *store) moveIn(p *part, id string) error { return os.Rename(p.path, s.dataPath(id)) }
 
 // unfill undoes an upload that failed with cause, which it returns.
 func (s *store) unfill(id string, cause error) error {

@@ -13,6 +13,7 @@ const (
 	statusSaving      = "saving"
 	statusActive      = "active"
 	statusDeactivated = "deactivated"
+	statusKilled      = "killed" // by an upload through v1 that failed
 	statusDeleted     = "deleted"
 )
 
@@ -36,6 +37,7 @@ type Record struct {
 	Hidden          bool              `json:"hidden,omitempty"`
 	DiskFormat      string            `json:"disk_format,omitempty"`
 	ContainerFormat string            `json:"container_format,omitempty"`
+	Type            string            `json:"type,omitempty"`         // Bexar's, in place of the formats
 	Size            *int64            `json:"size,omitempty"`         // bytes
 	VirtualSize     *int64            `json:"virtual_size,omitempty"` // bytes
 	Checksum        string            `json:"checksum,omitempty"`     // md5, hex
@@ -48,12 +50,14 @@ type Record struct {
 	Tags            []string          `json:"tags,omitempty"`
 	Properties      map[string]string `json:"properties,omitempty"`
 	Members         []Member          `json:"members,omitempty"` // in the order they were added
+	Left            []string          `json:"left,omitempty"`    // projects that were members and are not, as v1 remembers them
 }
 
 // A Member is a project that an image is shared with.
 type Member struct {
 	ID        string    `json:"id"`
-	Status    string    `json:"status"` // pending, accepted or rejected
+	Status    string    `json:"status"`              // pending, accepted or rejected
+	CanShare  bool      `json:"can_share,omitempty"` // v1: it may share the image on
 	CreatedAt time.Time `json:"created_at"`
 	UpdatedAt time.Time `json:"updated_at"`
 }
@@ -65,6 +69,7 @@ func (r *Record) clone() *Record {
 	c.Tags = slices.Clone(r.Tags)
 	c.Properties = maps.Clone(r.Properties)
 	c.Members = slices.Clone(r.Members)
+	c.Left = slices.Clone(r.Left)
 	return &c
 }
 

@@ -1,12 +1,13 @@
-// Package server is a small image server: OpenStack's Images API v2 over a
-// directory. It keeps what it is given, answers several clients at once and
+// Package server is a small image server: OpenStack's Images API, v2 and v1,
+// over a directory. It keeps what it is given, answers several clients at once and
 // survives a restart, so it can be used for demonstrations and on a single
 // machine; package glancetest adds faults and counters to it for tests.
 //
-// It answers as Glance 25 (2022.2) with a file store does, word for word
-// where clients look. It is not Glance: there is no import, no quota, no
-// Keystone (see Server.RequireToken), no locations and only one store, and a
-// file it was told to keep may be lost with the power, because it never syncs.
+// In v2 it answers as Glance 25 (2022.2) with a file store does, word for word
+// where clients look, and in v1 as a Release of Glance's youth. It is not Glance:
+// there is no import, no quota, no Keystone (see Server.RequireToken), no
+// locations and only one store, and a file it was told to keep may be lost with
+// the power, because it never syncs.
 package server
 
 import (
@@ -28,12 +29,16 @@ type Server struct {
 	// without a project, as in Glance's noauth mode.
 	RequireToken bool
 
+	// Release is the Glance whose v1 is spoken, and whether v2 is. In the
+	// releases whose ids are numbers no image may have another id.
+	Release Release
+
 	// Ranges says what becomes of a download's Range header, nil that ranges
 	// are served. It may be called by several goroutines at once.
 	Ranges func(*http.Request) RangeMode
 
 	store  *store
-	routes map[string]map[string]answerer
+	routes map[string]map[string]answerer // of v2
 }
 
 // A RangeMode is what the store below an image makes of Range requests.
@@ -56,16 +61,17 @@ func New(dir string) (*Server, error) {
 	return &Server{store: st, routes: v2()}, nil
 }
 
-// Add keeps a new image. An empty ID, Status, Visibility, CreatedAt or
+// Add keeps a new image, with a UUID for an id, or a number in a Release whose
+// ids are numbers. An empty ID, Status, Visibility, CreatedAt or
 // UpdatedAt is filled in. With data the image is active unless rec says
 // otherwise, and its size and hashes are those of the data; with nil data
 // it is queued. An id that is or was in use gives fs.ErrExist.
 func (s *Server) Add(rec Record, data io.Reader) (Record, error) {
-	if rec.ID == "" {
+	if rec.ID == "" && !s.Release.integerIDs() {
 		rec.ID = newUUID()
 	}
-	if !isUUID(rec.ID) {
-		return Record{}, fmt.Errorf("adding image: %q is not a UUID", rec.ID)
+	if rec.ID != "" && !s.Release.allows(rec.ID) {
+		return Record{}, fmt.Errorf("adding image: %q is not an id", rec.ID)
 	}
 	added, err := s.store.add(rec, data)
 	if err != nil {
@@ -86,20 +92,34 @@ func (s *Server) Image(id string) (Record, bool) {
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Openstack-Request-Id", "req-"+newUUID())
-	first, rest, slash := strings.Cut(strings.TrimLeft(r.URL.Path, "/"), "/")
-	rest = strings.TrimLeft(rest, "/")
-	switch {
-	case first == "healthcheck" && !slash:
-		serveHealth(w, r)
-	case first == "versions" && rest == "":
-		serveVersions(w, r, http.StatusOK)
-	case !isV2(first):
-		serveVersions(w, r, http.StatusMultipleChoices)
-	default:
-		if err := s.serveV2(w, r, rest, slash); err != nil {
-			s.fail(w, r, err)
-		}
+	if err := s.route(w, r); err != nil {
+		s.fail(w, r, err)
 	}
+}
+
+// route finds the version of the API. A path that means none is answered with
+// the list of versions, or in the releases that have no list with 404.
+func (s *Server) route(w http.ResponseWriter, r *http.Request) error {
+	first, rest, slash := strings.Cut(strings.TrimLeft(r.URL.Path, "/"), "/")
+	switch {
+	case !s.Release.knowsWho():
+		return s.serveV1(w, r, strings.TrimPrefix(r.URL.Path, "/"))
+	case first == "healthcheck" && !slash && s.Release.hasV2():
+		serveHealth(w, r)
+	case first == "versions" && strings.Trim(rest, "/") == "" && s.Release.hasV2():
+		s.serveVersions(w, r, http.StatusOK)
+	case s.Release.hasV2() && isV2(first):
+		return s.serveV2(w, r, strings.TrimLeft(rest, "/"), slash)
+	case s.Release.isV1(first) && slash:
+		return s.serveV1(w, r, rest)
+	case s.Release.isV1(first):
+		return s.bareV1(w, r)
+	case s.Release != Zed && strings.HasPrefix(r.Header.Get("Accept"), acceptV1):
+		return s.serveV1(w, r, strings.TrimPrefix(r.URL.Path, "/"))
+	default:
+		s.serveVersions(w, r, http.StatusMultipleChoices)
+	}
+	return nil
 }
 
 // fail answers with err, of which the client sees the text only if it is a
@@ -139,3 +159,11 @@ func isUUID(s string) bool {
 	}
 	return true
 }
+
+// isNumber reports whether s is an id of the first releases.
+func isNumber(s string) bool {
+	return s != "" && len(s) < 10 && s[0] != '0' && strings.Trim(s, "0123456789") == ""
+}
+
+// isID reports whether s is an id of any release.
+func isID(s string) bool { return isUUID(s) || isNumber(s) }

@@ -15,6 +15,7 @@ import (
 
 func TestVersions(t *testing.T) {
 	s := newSite(t)
+	s.Release = Zed
 	for path, want := range map[string]int{
 		"/":                                 300,
 		"/versions":                         200,

@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -22,8 +25,10 @@ type store struct {
 	dir string
 
 	mu     sync.RWMutex
-	images map[string]*Record // never changed in place, only replaced
-	last   time.Time          // the last time handed out by now
+	images map[string]*Record   // never changed in place, only replaced
+	last   time.Time            // the last time handed out by now
+	number int                  // the greatest id that is a number
+	sorted map[string][]*Record // all images, by the order they are in; dropped with every change
 }
 
 func openStore(dir string) (*store, error) {
@@ -42,7 +47,7 @@ func openStore(dir string) (*store, error) {
 	}
 	for _, e := range entries {
 		id, ok := strings.CutSuffix(e.Name(), ".json")
-		if !ok || !isUUID(id) {
+		if !ok || !isID(id) {
 			continue
 		}
 		if err := s.load(id); err != nil {
@@ -84,7 +89,16 @@ func (s *store) load(id string) error {
 		}
 	}
 	s.images[id] = d.Record
+	s.count(id)
 	return nil
+}
+
+// count remembers the greatest number among the ids. The caller holds mu, or
+// is alone.
+func (s *store) count(id string) {
+	if n, err := strconv.Atoi(id); err == nil {
+		s.number = max(s.number, n)
+	}
 }
 
 func (s *store) recordPath(id string) string { return filepath.Join(s.dir, "images", id+".json") }
@@ -131,26 +145,57 @@ func (s *store) get(id string) (*Record, bool) {
 	return rec, true
 }
 
-// all returns the records of all images that are not deleted, in no order.
-// They must not be changed.
-func (s *store) all() []*Record {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	recs := make([]*Record, 0, len(s.images))
-	for _, rec := range s.images {
-		if rec.Status != statusDeleted {
-			recs = append(recs, rec)
+// ordered returns what there is of every image, in the order o; the deleted ones
+// are there as well. Neither the slice nor the records must be changed.
+func (s *store) ordered(o order) []*Record {
+	key := fmt.Sprint(o)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if all, ok := s.sorted[key]; ok {
+		return all
+	}
+	all := slices.SortedFunc(maps.Values(s.images), o.compare)
+	if s.sorted == nil {
+		s.sorted = map[string][]*Record{}
+	}
+	s.sorted[key] = all
+	return all
+}
+
+// page returns the first limit images behind after, nil for the start, that
+// keep selects.
+func (s *store) page(o order, after *Record, limit int, keep filter) []*Record {
+	all := s.ordered(o)
+	if after != nil {
+		n, _ := slices.BinarySearchFunc(all, after, func(r, after *Record) int {
+			if o.compare(r, after) <= 0 {
+				return -1
+			}
+			return 1
+		})
+		all = all[n:]
+	}
+	var page []*Record
+	for _, r := range all {
+		if len(page) == limit {
+			break
+		}
+		if keep(r) {
+			page = append(page, r)
 		}
 	}
-	return recs
+	return page
 }
 
 // insert keeps a new record, filling in what Server.Add says, and its data if
-// p is not nil. The id must be a UUID that no image has or had, else it is
-// fs.ErrExist.
+// p is not nil. An id that an image has or had is fs.ErrExist; without one it
+// becomes the next number.
 func (s *store) insert(rec Record, p *part) (*Record, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if rec.ID == "" {
+		rec.ID = strconv.Itoa(s.number + 1)
+	}
 	if _, ok := s.images[rec.ID]; ok {
 		return nil, fs.ErrExist
 	}
@@ -173,8 +218,15 @@ func (s *store) insert(rec Record, p *part) (*Record, error) {
 	if err := s.save(r); err != nil {
 		return nil, err
 	}
-	s.images[r.ID] = r
+	s.keep(r)
+	s.count(r.ID)
 	return r, nil
+}
+
+// keep makes r the record of its image. The caller holds mu.
+func (s *store) keep(r *Record) {
+	s.images[r.ID] = r
+	s.sorted = nil
 }
 
 // update lets change alter a copy of the image's record and keeps the copy
@@ -194,7 +246,7 @@ func (s *store) update(id string, change func(r *Record, now time.Time) error) (
 	if err := s.save(r); err != nil {
 		return nil, err
 	}
-	s.images[id] = r
+	s.keep(r)
 	return r, nil
 }
 
@@ -205,7 +257,7 @@ func (s *store) remove(id string, check func(*Record) error) error {
 		if err := check(r); err != nil {
 			return err
 		}
-		*r = Record{ID: r.ID, Name: r.Name, Status: statusDeleted, Owner: r.Owner, CreatedAt: r.CreatedAt, UpdatedAt: now}
+		*r = Record{ID: r.ID, Name: r.Name, Status: statusDeleted, Visibility: r.Visibility, Owner: r.Owner, CreatedAt: r.CreatedAt, UpdatedAt: now}
 		return nil
 	})
 	if err != nil {
@@ -214,16 +266,16 @@ func (s *store) remove(id string, check func(*Record) error) error {
 	return s.removeData(id)
 }
 
-// add is Server.Add for an id that is a UUID.
+// add is Server.Add for an id that is valid or "".
 func (s *store) add(rec Record, data io.Reader) (*Record, error) {
 	if data == nil {
 		return s.insert(rec, nil)
 	}
 	part, err := s.receive(data)
+	defer part.discard()
 	if err != nil {
 		return nil, err
 	}
-	defer part.discard()
 	part.describe(&rec)
 	rec.Status = cmp.Or(rec.Status, statusActive)
 	return s.insert(rec, part)

@@ -101,12 +101,8 @@ func (s *Server) listImages(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	recs := slices.DeleteFunc(s.store.all(), func(rec *Record) bool {
-		return after != nil && order.compare(rec, after) <= 0 || !keep(rec)
-	})
-	slices.SortFunc(recs, order.compare)
-	full := limit > 0 && len(recs) >= limit
-	recs = recs[:min(limit, len(recs))]
+	recs := s.store.page(order, after, limit, func(r *Record) bool { return r.Status != statusDeleted && keep(r) })
+	full := limit > 0 && len(recs) == limit
 	writeJSON(w, http.StatusOK, pageJSON(recs, ps, full))
 	return nil
 }

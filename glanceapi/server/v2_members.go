@@ -85,6 +85,7 @@ func (s *Server) addMember(w http.ResponseWriter, r *request) error {
 		case rec.member(project) != nil:
 			return conflict("Member %s is duplicated for image %s", project, rec.ID)
 		}
+		rec.Left = slices.DeleteFunc(rec.Left, func(p string) bool { return p == project })
 		rec.Members = append(rec.Members, Member{ID: project, Status: "pending", CreatedAt: now, UpdatedAt: now})
 		return nil
 	})
@@ -152,7 +153,7 @@ func (s *Server) updateMember(w http.ResponseWriter, r *request) error {
 		case status == nil || !slices.Contains([]string{"pending", "accepted", "rejected"}, *status):
 			return badRequest(`Incorrect request: Status must be "pending", "accepted" or "rejected".`)
 		}
-		m.Status, m.UpdatedAt = *status, now
+		m.Status, m.CanShare, m.UpdatedAt = *status, false, now // which v2 does not know, and resets
 		return nil
 	})
 	if err != nil {
@@ -170,7 +171,7 @@ func (s *Server) removeMember(w http.ResponseWriter, r *request) error {
 		case rec.member(r.vars[1]) == nil:
 			return noMember(r)
 		}
-		rec.Members = slices.DeleteFunc(rec.Members, func(m Member) bool { return m.ID == r.vars[1] })
+		rec.dismiss(r.vars[1])
 		return nil
 	})
 	if err == nil {

@@ -19,26 +19,66 @@ func isV2(prefix string) bool {
 	return prefix == "v2" || ok && slices.Contains(minors(), minor)
 }
 
-// serveVersions answers with the version document, which Glance gives with
-// 300 for every path it does not know too.
-func serveVersions(w http.ResponseWriter, r *http.Request, status int) {
-	href := "http://" + r.Host + "/v2/"
-	if r.TLS != nil {
-		href = "https://" + r.Host + "/v2/"
+// isV1 reports whether a path's first element selects v1.
+func (r Release) isV1(prefix string) bool {
+	switch prefix {
+	case "v1", "v1.0":
+		return r != Zed && r.knowsWho()
+	case "v1.1":
+		return r == Queens
 	}
-	var versions array
+	return false
+}
+
+// allows reports whether an image may have the id.
+func (r Release) allows(id string) bool {
+	if r.integerIDs() {
+		return isNumber(id)
+	}
+	return isUUID(id)
+}
+
+// A version is a line of the list of versions.
+type version struct{ id, status, path string }
+
+func (r Release) versions() []version {
+	if !r.hasV2() {
+		return []version{{"v1.1", "CURRENT", "/v1/"}, {"v1.0", "SUPPORTED", "/v1/"}}
+	}
+	var all []version
 	for i, minor := range minors() {
-		state := "SUPPORTED"
+		status := "SUPPORTED"
 		if i == 0 {
-			state = "CURRENT"
+			status = "CURRENT"
 		}
-		var link, version object
-		link.str("rel", "self").str("href", href)
-		version.str("id", "v2."+minor).str("status", state).raw("links", array{link.bytes()}.bytes())
-		versions = append(versions, version.bytes())
+		all = append(all, version{"v2." + minor, status, "/v2/"})
+	}
+	if r == Queens {
+		all = append(all, version{"v1.1", "DEPRECATED", "/v1/"}, version{"v1.0", "DEPRECATED", "/v1/"})
+	}
+	return all
+}
+
+// serveVersions answers with the version document, which Glance gives with
+// 300 for every path it does not know too. The first releases name themselves
+// as they were told to listen, which is of no use to anybody else.
+func (s *Server) serveVersions(w http.ResponseWriter, r *http.Request, status int) {
+	base := "http://" + r.Host
+	if r.TLS != nil {
+		base = "https://" + r.Host
+	}
+	if !s.Release.hasV2() {
+		base = "http://0.0.0.0:9292"
+	}
+	var list array
+	for _, v := range s.Release.versions() {
+		var link, o object
+		link.str("rel", "self").str("href", base+v.path)
+		o.str("id", v.id).str("status", v.status).raw("links", array{link.bytes()}.bytes())
+		list = append(list, o.bytes())
 	}
 	var doc object
-	doc.raw("versions", versions.bytes())
+	doc.raw("versions", list.bytes())
 	writeJSON(w, status, doc.bytes())
 }
 

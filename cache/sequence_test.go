@@ -3,6 +3,7 @@ package cache
 import (
 	"math/rand/v2"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -42,21 +43,23 @@ func TestBackwardReadsFetchOnlyTheirBlocks(t *testing.T) {
 	}
 }
 
-// Two sequential readers of one blob each keep their stream, and each needs
-// few of them.
+// Two sequential readers of one blob each keep their sequence, and each needs
+// few streams.
 func TestSequentialReadersNeedFewStreams(t *testing.T) {
-	src := newMemory(128<<20, false)
-	b := blob(t, open(t, 1<<30, time.Minute), src)
-	for off := int64(0); off < 64<<20; off += 128 << 10 {
-		check(t, b, src, off, 128<<10)
-		check(t, b, src, 64<<20+off, 128<<10)
-	}
-	if n := src.opened(); n > 40 {
-		t.Errorf("%d streams for two sequential readers", n)
-	}
-	if most := src.most(); most != 1 {
-		t.Errorf("a block was fetched %d times", most)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		w := &wire{memory: newMemory(128<<20, false), block: time.Millisecond, shared: make(chan struct{}, 1)}
+		b := over(t, open(t, 1<<30, time.Minute), "blob", w)
+		for off := int64(0); off < 64<<20; off += 256 << 10 {
+			forward(t, b, w, off, off+256<<10)
+			forward(t, b, w, 64<<20+off, 64<<20+off+256<<10)
+		}
+		if n := w.opened(); n > 60 {
+			t.Errorf("%d streams for two sequential readers", n)
+		}
+		if most := w.memory.most(); most != 1 {
+			t.Errorf("a block was fetched %d times", most)
+		}
+	})
 }
 
 func TestSequentialStopWastesLessThanItRead(t *testing.T) {

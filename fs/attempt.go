@@ -1,0 +1,105 @@
+package fs
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// An attempt is an image at the service that a draft is to become: what has to
+// be known of it after a crash, so that none is left behind half made and none
+// is made twice. It is on disk before the image is made, and until what became
+// of it is settled.
+type attempt struct {
+	path  string
+	since time.Time // of its state
+
+	Endpoint string `json:"endpoint"`
+	Image    string `json:"image"`           // its id; "" until the service has chosen one, where it does
+	Draft    string `json:"draft,omitempty"` // id of the draft; none where an image is only reserved
+	As       string `json:"as,omitempty"`    // name in incoming/ once it is made
+	Given    bool   `json:"given,omitempty"` // the id was not made up for it
+	State    string `json:"state"`
+}
+
+// The states of an attempt. Up to made, nobody but us knows the image.
+const (
+	attemptAsked = "asked" // the image may or may not have been made
+	attemptMade  = "made"  // it has been, its data may or may not be there
+	attemptRight = "right" // it is active, and has been compared with its draft
+)
+
+const attemptSuffix = ".attempt"
+
+// save writes r so that it survives the power going off.
+func (r *attempt) save() error {
+	b, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	return replaceFile(r.path, b, true)
+}
+
+// become moves r on to a state.
+func (r *attempt) become(state string) error {
+	r.State, r.since = state, time.Now()
+	return r.save()
+}
+
+// mayCome reports whether an image that is not there may be yet to come: the
+// service may still be at the request whose answer we have not waited for.
+func (r *attempt) mayCome() bool { return r.State == attemptAsked && time.Since(r.since) < comeLimit }
+
+// comeLimit is how long a request may lie about at a service before it is looked
+// at.
+const comeLimit = 30 * time.Second
+
+// forget removes r, once there is nothing left to do about its image.
+func (r *attempt) forget() { os.Remove(r.path) } // what is left is looked at again at the next start
+
+// newAttempt keeps what is known of an image that is about to be made.
+func newAttempt(dir string, r attempt) (*attempt, error) {
+	r.State, r.since = attemptAsked, time.Now()
+	r.path = filepath.Join(dir, newUUID()+attemptSuffix)
+	return &r, r.save()
+}
+
+// loadAttempts reads what earlier mounts left of attempts. Those that cannot be
+// read are told, and left alone.
+func loadAttempts(dir string) (all []*attempt, err error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var errs []error
+	for _, e := range entries {
+		if !strings.HasSuffix(e.Name(), attemptSuffix) {
+			continue
+		}
+		r := &attempt{path: filepath.Join(dir, e.Name()), since: time.Now()}
+		b, err := os.ReadFile(r.path)
+		if err == nil {
+			err = json.Unmarshal(b, r)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", e.Name(), err))
+			continue
+		}
+		all = append(all, r)
+	}
+	return all, errors.Join(errs...)
+}
+
+// newUUID makes a random UUID (RFC 9562, version 4).
+func newUUID() string {
+	var b [16]byte
+	rand.Read(b[:])
+	b[6] = b[6]&0x0f | 0x40
+	b[8] = b[8]&0x3f | 0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}

@@ -1,0 +1,158 @@
+package fs
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+)
+
+// A closing is what is known when a process closes a file it may have written.
+type closing struct {
+	opener, closer int  // processes; 0 where that cannot be told
+	wrote          bool // something, through what is closed
+	exiting        bool // the closer does not close it itself, it is ending
+	status         int  // with this, as wait(2) has it; 0 is well
+}
+
+// finished reports whether the file is as it was meant to be. The kernel says
+// only that a process closes it, and most programs do that several times: the
+// shell between opening and running a command, each command of (a; b) > file, a
+// parent whose child has a copy. So it counts when the process that opened the
+// file closes it, wrote something (to set a length is not to write: programs
+// do that first), and does not end because of a signal or a failure. Where a
+// process cannot be told, as from another process namespace, it is taken for
+// the opener.
+func (c closing) finished() bool {
+	return c.wrote && c.mine() && !c.broken()
+}
+
+func (c closing) mine() bool { return c.opener == 0 || c.closer == 0 || c.opener == c.closer }
+
+// broken reports whether the closer ends before its work is done.
+func (c closing) broken() bool { return c.exiting && c.status != 0 }
+
+// ended says how the closer ended.
+func (c closing) ended() string {
+	if signal := syscall.Signal(c.status & 0x7f); signal != 0 {
+		return "was ended by signal " + strconv.Itoa(int(signal)) + " (" + signal.String() + ")"
+	}
+	return fmt.Sprintf("ended with status %d", c.status>>8)
+}
+
+// caller returns the process behind a request, while that is being answered. The
+// kernel names a thread.
+func caller(ctx context.Context) (thread uint32, process int) {
+	c, ok := fuse.FromContext(ctx)
+	if !ok || c.Pid == 0 {
+		return 0, 0
+	}
+	process, _ = strconv.Atoi(statusLine(c.Pid, "Tgid"))
+	return c.Pid, process
+}
+
+// statusLine returns one field of /proc/PID/status (proc_pid_status(5)), or "".
+func statusLine(thread uint32, field string) string {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", thread))
+	if err != nil {
+		return ""
+	}
+	for line := range bytes.Lines(b) {
+		if name, value, _ := strings.Cut(string(line), ":"); name == field {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
+
+// closes fills in who closes, while the request is being answered.
+func (c *closing) closes(ctx context.Context) {
+	thread, process := caller(ctx)
+	c.closer = process
+	if process == 0 {
+		return
+	}
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", thread))
+	if err != nil {
+		return
+	}
+	c.exiting, c.status = parseStat(string(b))
+}
+
+// statField returns a field of /proc/PID/stat, counted from 1, behind the second,
+// which is in brackets and may hold anything; "" if there is none.
+func statField(s string, n int) string {
+	fields := strings.Fields(s[strings.LastIndexByte(s, ')')+1:])
+	if n-3 >= len(fields) {
+		return ""
+	}
+	return fields[n-3]
+}
+
+// exitingFlag is PF_EXITING of the kernel's task flags (linux/sched.h).
+const exitingFlag = 0x4
+
+// parseStat reads the flags and the exit code of /proc/PID/stat
+// (proc_pid_stat(5)).
+func parseStat(s string) (exiting bool, status int) {
+	flags, _ := strconv.ParseUint(statField(s, 9), 10, 64)
+	status, _ = strconv.Atoi(statField(s, 52))
+	return flags&exitingFlag != 0, status
+}
+
+// started returns when a process started, in the kernel's ticks, which together
+// with its number is it and no other; "" when there is no such process.
+func started(process int) string {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", process))
+	if err != nil {
+		return ""
+	}
+	return statField(string(b), 22)
+}
+
+// leavingEvery is how often a process that was interrupted is looked at.
+const leavingEvery = 100 * time.Millisecond
+
+// await returns when done is closed, or when the process behind the request no
+// longer waits for it. The kernel tells of one signal only, whichever it is; a
+// signal that a process ignores unless it has a use for it, such as those by
+// which Go's runtime talks to itself, is no reason to leave.
+func await(ctx context.Context, done <-chan struct{}) error {
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+	}
+	thread, _ := caller(ctx)
+	tick := time.NewTicker(leavingEvery)
+	defer tick.Stop()
+	for !leaving(thread) {
+		select {
+		case <-done:
+			return nil
+		case <-tick.C:
+		}
+	}
+	return context.Canceled
+}
+
+// idleSignals are pending signals nobody leaves for, as a mask.
+const idleSignals = 1<<(syscall.SIGURG-1) | 1<<(syscall.SIGCHLD-1) | 1<<(syscall.SIGWINCH-1)
+
+// leaving reports whether a thread has a signal to see to, or cannot be seen.
+func leaving(thread uint32) bool {
+	mask := func(field string) uint64 {
+		n, _ := strconv.ParseUint(statusLine(thread, field), 16, 64)
+		return n
+	}
+	if statusLine(thread, "Tgid") == "" {
+		return true
+	}
+	return (mask("SigPnd")|mask("ShdPnd"))&^mask("SigBlk")&^idleSignals != 0
+}

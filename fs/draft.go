@@ -1,0 +1,226 @@
+package fs
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	iofs "io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+)
+
+// A draft is a file that is not an image yet: bytes on the disk of the cache,
+// and beside them what is known about them. Both outlive the mount;
+// docs/formats.md has them.
+type draft struct {
+	id  string // names its files, and its node
+	dir string
+
+	saving sync.Mutex // held while about is written to disk; taken before mu
+
+	mu      sync.Mutex
+	about   about
+	writes  int           // changes of the bytes under way
+	writers int           // openings for writing
+	changed bool          // the bytes are not those that it was made with, none
+	fewer   chan struct{} // closed, and replaced, when there are fewer of either
+	up      *upload       // under way: the bytes stay as they are
+	image   string        // what it has become: they stay for ever
+	fixed   os.FileInfo   // as which they stay
+	removed bool          // it is found no more; who has it open keeps it
+}
+
+// about is what is kept of a draft beside its bytes.
+type about struct {
+	Name     string            `json:"name,omitempty"`       // in incoming/, as escapeName writes it
+	Image    string            `json:"image,omitempty"`      // or the queued image whose data it is,
+	Endpoint string            `json:"endpoint,omitempty"`   // of this service
+	Attrs    map[string]string `json:"attributes,omitempty"` // keys of meta.json and properties
+	Tried    string            `json:"tried,omitempty"`      // image that was made of it as it is, if it did not end well
+	Error    string            `json:"error,omitempty"`      // why it is no image yet, once that was tried
+}
+
+// Names of a draft's files, behind its id.
+const (
+	draftSuffix = ".data"
+	aboutSuffix = ".json"
+	halfSuffix  = ".tmp" // what is being written
+)
+
+func newDraft(dir, id string, a about) *draft {
+	return &draft{id: id, dir: dir, about: a, fewer: make(chan struct{})}
+}
+
+// createDraft makes a draft without bytes on disk, and opens these.
+func createDraft(dir string, a about) (*draft, *os.File, error) {
+	d := newDraft(dir, newUUID(), a)
+	f, err := os.OpenFile(d.path(), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := d.save(false); err != nil {
+		f.Close()
+		d.erase()
+		return nil, nil, err
+	}
+	return d, f, nil
+}
+
+// path is where the bytes are.
+func (d *draft) path() string { return filepath.Join(d.dir, d.id+draftSuffix) }
+
+// openFile opens the bytes. It returns nil for those that are the cache's by now.
+func (d *draft) openFile() (*os.File, error) {
+	f, err := os.OpenFile(d.path(), os.O_RDWR, 0)
+	if errors.Is(err, iofs.ErrNotExist) && d.fixedAs() != nil {
+		return nil, nil
+	}
+	return f, err
+}
+
+// erase removes the files of d. What it cannot remove is found at the next
+// start.
+func (d *draft) erase() {
+	for _, suffix := range []string{aboutSuffix, draftSuffix} {
+		os.Remove(filepath.Join(d.dir, d.id+suffix))
+	}
+}
+
+// tell changes what is known about d, and keeps it. If it cannot be kept it is
+// known all the same, as long as this process runs. Maps are to be replaced.
+func (d *draft) tell(change func(*about)) error {
+	d.mu.Lock()
+	change(&d.about)
+	d.mu.Unlock()
+	return d.save(false)
+}
+
+// save writes what is known about d in place of what was there, or leaves that.
+// durable is for the power to go off.
+func (d *draft) save(durable bool) error {
+	d.saving.Lock()
+	defer d.saving.Unlock()
+	d.mu.Lock()
+	b, err := json.Marshal(d.about)
+	gone := d.removed
+	d.mu.Unlock()
+	if err != nil || gone {
+		return err
+	}
+	return replaceFile(filepath.Join(d.dir, d.id+aboutSuffix), b, durable)
+}
+
+// sync makes d as it is now survive the power. f is its bytes.
+func (d *draft) sync(f *os.File) error { return errors.Join(f.Sync(), d.save(true)) }
+
+// known returns what is known about d.
+func (d *draft) known() about {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.about
+}
+
+// begin lets a change of the bytes begin, until end, unless they are on their
+// way to become an image, or have.
+func (d *draft) begin() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.changeable(); err != nil {
+		return err
+	}
+	d.writes++
+	d.changed, d.about.Tried = true, ""
+	return nil
+}
+
+// end undoes begin.
+func (d *draft) end() { d.less(&d.writes) }
+
+// fixedAs returns what the bytes are like while they cannot be changed.
+func (d *draft) fixedAs() os.FileInfo {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.fixed
+}
+
+// changeable tells why the bytes cannot be changed, if they cannot. Called with
+// mu held.
+func (d *draft) changeable() error {
+	switch {
+	case d.image != "":
+		return errReadOnly
+	case d.up != nil:
+		return errBusy
+	}
+	return nil
+}
+
+// enter counts an opening for writing, until leave.
+func (d *draft) enter() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.changeable(); err != nil {
+		return err
+	}
+	d.writers++
+	return nil
+}
+
+// leave undoes enter.
+func (d *draft) leave() { d.less(&d.writers) }
+
+func (d *draft) less(count *int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	*count--
+	close(d.fewer)
+	d.fewer = make(chan struct{})
+}
+
+// drained waits until none of what count counts is left, or ctx ends.
+func (d *draft) drained(ctx context.Context, count *int) error {
+	for {
+		d.mu.Lock()
+		n, fewer := *count, d.fewer
+		d.mu.Unlock()
+		if n == 0 {
+			return nil
+		}
+		select {
+		case <-fewer:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// replaceFile writes b to path, whole or not at all. durable is for the power to
+// go off.
+func replaceFile(path string, b []byte, durable bool) error {
+	half := path + halfSuffix
+	f, err := os.OpenFile(half, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if err == nil && durable {
+		err = f.Sync()
+	}
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = os.Rename(half, path)
+	}
+	if err != nil {
+		os.Remove(half)
+		return err
+	}
+	if !durable {
+		return nil
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}

@@ -1,0 +1,152 @@
+package fs
+
+import (
+	"context"
+	"errors"
+	iofs "io/fs"
+	"time"
+
+	"glancefs/glanceapi"
+)
+
+// filler returns the draft of the data of a queued image, if there is one.
+func (in *incoming) filler(image string) *draft {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.filling[image]
+}
+
+// fill returns the draft of a queued image's data, and makes it if there is none.
+func (in *incoming) fill(image string) (*draft, error) {
+	if d := in.filler(image); d != nil {
+		return d, nil
+	}
+	d, f, err := createDraft(in.dir, about{Image: image, Endpoint: in.t.service.Endpoint()})
+	if err != nil {
+		return nil, err
+	}
+	f.Close()
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if there := in.filling[image]; there != nil { // another opened it at the same time
+		d.erase()
+		return there, nil
+	}
+	in.filling[image] = d
+	return d, nil
+}
+
+// leaveOut removes the draft of a queued image's data that nobody has open and
+// nobody has changed.
+func (in *incoming) leaveOut(d *draft) {
+	in.mu.Lock()
+	d.mu.Lock()
+	image := d.about.Image
+	unused := image != "" && d.writers == 0 && !d.changed && d.changeable() == nil
+	if unused {
+		delete(in.filling, image)
+	}
+	d.mu.Unlock()
+	in.mu.Unlock()
+	if unused {
+		d.discard()
+	}
+}
+
+// startFill sends a draft as the data of its queued image.
+func (in *incoming) startFill(d *draft) (*upload, error) {
+	return in.begin(d, "", 0, func(ctx context.Context, u *upload, s *spool) (glanceapi.Image, error) {
+		image := d.known().Image
+		if err := in.slots.Acquire(ctx, 1); err != nil {
+			return glanceapi.Image{}, err
+		}
+		defer in.slots.Release(1)
+		if err := in.setFormats(ctx, image, s); err != nil {
+			return glanceapi.Image{}, err
+		}
+		if err := d.tell(func(a *about) { a.Tried = image }); err != nil {
+			return glanceapi.Image{}, err
+		}
+		return in.send(ctx, image, "", u, s)
+	})
+}
+
+// setFormats gives a queued image the formats that it lacks, without which no
+// service takes its data.
+func (in *incoming) setFormats(ctx context.Context, image string, s *spool) error {
+	f, err := sniff(s.file, s.size)
+	if err != nil {
+		return err
+	}
+	img, err := in.t.service.Image(ctx, image)
+	if err != nil || img.DiskFormat != "" && img.ContainerFormat != "" {
+		return err
+	}
+	var ch glanceapi.Change
+	if img.DiskFormat == "" {
+		img.DiskFormat = f.disk
+		ch.DiskFormat = &f.disk
+	}
+	if img.ContainerFormat == "" {
+		container := containerOf(img.DiskFormat)
+		ch.ContainerFormat = &container
+	}
+	_, err = in.t.service.Update(ctx, image, ch)
+	return err
+}
+
+// refill finds out what became of the data of a queued image whose upload was
+// cut off by the end of an earlier mount. Where the image is queued still, or
+// has other data, or is no more, the draft stays; in the latter cases under a
+// name of its own.
+func (in *incoming) refill(image string, d *draft) {
+	for {
+		img, err := in.t.service.Image(in.quiet, image)
+		switch {
+		case err == nil && img.Status == "active":
+			if in.filled(d) {
+				return
+			}
+			fallthrough
+		case errors.Is(err, iofs.ErrNotExist):
+			in.rescue(image, d)
+			return
+		case err == nil && img.Status == "queued":
+			return
+		}
+		select {
+		case <-time.After(tidyEvery):
+		case <-in.quiet.Done():
+			return
+		}
+	}
+}
+
+// filled reports whether an image has the data of its draft, which is then done
+// with.
+func (in *incoming) filled(d *draft) bool {
+	u, err := in.begin(d, "", 0, func(ctx context.Context, u *upload, s *spool) (glanceapi.Image, error) {
+		u.stage.Store(stageChecking)
+		return in.compare(ctx, d.known().Image, s)
+	})
+	if err != nil {
+		return false
+	}
+	<-u.done
+	return u.err == nil
+}
+
+// rescue makes the draft of an image that is not to be filled one of incoming/,
+// where it can be seen.
+func (in *incoming) rescue(image string, d *draft) {
+	name := ".data-of-" + image
+	in.mu.Lock()
+	if in.named[name] != nil {
+		name = "." + d.id
+	}
+	delete(in.filling, image)
+	in.named[name] = d
+	in.mu.Unlock()
+	err := d.tell(func(a *about) { a.Name, a.Image, a.Endpoint, a.Tried = escapeName(name), "", "", "" })
+	in.t.log.Warn("the data written for an image is kept as a draft: the image is gone, or has other data", "image", image, "name", name, "err", err)
+}

@@ -1,0 +1,370 @@
+package fs
+
+import (
+	"bytes"
+	"context"
+	"crypto/md5"
+	"crypto/sha512"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	iofs "io/fs"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"glancefs/cache"
+	"glancefs/glanceapi/glancetest"
+	"glancefs/glanceapi/server"
+)
+
+// incomingOf is incoming/ of a mount of s, with its drafts in the directory that
+// prepare may fill.
+func incomingOf(t *testing.T, s *glancetest.Server, prepare func(dir string)) *incoming {
+	t.Helper()
+	dir, log := t.TempDir(), slog.New(slog.DiscardHandler)
+	store, err := cache.Open(cache.Config{Dir: dir, Size: 1 << 30, Timeout: time.Second, Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	drafts := filepath.Join(dir, "drafts")
+	if err := os.Mkdir(drafts, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if prepare != nil {
+		prepare(drafts)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
+	tr := &tree{service: client(t, s), store: store, cacheDir: dir, log: log, notices: make(chan notice, maxNotices)}
+	tr.catalog = newCatalog(ctx, tr.service, time.Minute, log)
+	tr.incoming, err = newIncoming(tr, drafts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(tr.incoming.stop)
+	return tr.incoming
+}
+
+// leave writes a file as an earlier mount has left it.
+func leave(t *testing.T, path string, v any) {
+	t.Helper()
+	b, ok := v.([]byte)
+	if !ok {
+		b, _ = json.Marshal(v)
+	}
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestLoad starts with what a crash may leave, and loses no draft.
+func TestLoad(t *testing.T) {
+	s := glancetest.New(t)
+	in := incomingOf(t, s, func(dir string) {
+		at := func(name string) string { return filepath.Join(dir, name) }
+		for _, id := range []string{"1", "2", "3", "4", "5", "6", "7", "9"} {
+			leave(t, at(id+".data"), []byte(id))
+		}
+		leave(t, at("1.json"), about{Name: "a%25b", Attrs: map[string]string{"k": "v"}})
+		leave(t, at("2.json"), about{Name: "same"})
+		leave(t, at("3.json"), about{Name: "same"})
+		if err := os.Chtimes(at("2.json"), time.Now(), time.Now().Add(-time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		leave(t, at("4.json"), []byte("{"))
+		leave(t, at("5.json"), about{Image: "i", Endpoint: s.URL})
+		leave(t, at("6.json"), about{Image: "i", Endpoint: "http://elsewhere"})
+		leave(t, at("8.json"), about{Name: "without its data"})
+		leave(t, at("9.json"), about{Name: "a%2Fb"})
+		leave(t, at("1.json.tmp"), []byte("half"))
+	})
+	var names []string
+	for name, d := range in.named {
+		names = append(names, name+"="+d.id)
+	}
+	slices.Sort(names)
+	if want := []string{".2=2", ".4=4", ".7=7", ".9=9", "a%b=1", "same=3"}; !slices.Equal(names, want) {
+		t.Errorf("%q, want %q", names, want)
+	}
+	if d := in.filler("i"); d == nil || d.id != "5" {
+		t.Errorf("the data of an image: %+v", d)
+	}
+	left, _ := filepath.Glob(in.dir + "/*")
+	if len(left) != 8+7 {
+		t.Errorf("%q", left)
+	}
+	for _, gone := range []string{"8.json", "1.json.tmp"} {
+		if _, err := os.Stat(filepath.Join(in.dir, gone)); !errors.Is(err, iofs.ErrNotExist) {
+			t.Errorf("%s: %v", gone, err)
+		}
+	}
+}
+
+// A resumption is what is found after a crash, and what is to become of it.
+type resumption struct {
+	attempt
+	image    string // status at the service; "" for none
+	data     []byte // at the service
+	tried    string // the draft's
+	noDraft  bool
+	survives bool // the image; the draft does unless it has become the image
+	becomes  bool
+}
+
+// TestResume starts after a crash in the midst of an upload, with every state of
+// the attempt and of the image.
+func TestResume(t *testing.T) {
+	const id, queued, active = someID, "queued", "active"
+	data := []byte("the bytes of a draft")
+	for name, c := range map[string]resumption{
+		"asked, and not made":          {attempt: attempt{State: attemptAsked}, tried: id},
+		"asked, and made":              {attempt: attempt{State: attemptAsked}, tried: id, image: queued},
+		"made":                         {attempt: attempt{State: attemptMade}, tried: id, image: queued},
+		"made, upload under way":       {attempt: attempt{State: attemptMade}, tried: id, image: "saving"},
+		"sent":                         {attempt: attempt{State: attemptMade}, tried: id, image: active, data: data, survives: true, becomes: true},
+		"sent, other bytes":            {attempt: attempt{State: attemptMade}, tried: id, image: active, data: []byte("the bytes of a drift")},
+		"sent, cut short":              {attempt: attempt{State: attemptMade}, tried: id, image: active, data: data[:5]},
+		"sent, and the draft changed":  {attempt: attempt{State: attemptMade}, image: active, data: data},
+		"right":                        {attempt: attempt{State: attemptRight}, tried: id, image: active, data: data, survives: true, becomes: true},
+		"right, and the draft is gone": {attempt: attempt{State: attemptRight}, image: active, data: data, survives: true, noDraft: true},
+		"right, and the draft changed": {attempt: attempt{State: attemptRight}, image: active, data: []byte("something"), survives: true},
+		"right, and tried, and other":  {attempt: attempt{State: attemptRight}, tried: id, image: active, data: []byte("something"), survives: true},
+		"made, and the draft removed":  {attempt: attempt{State: attemptMade}, image: queued, noDraft: true},
+		"reserved, and not answered":   {attempt: attempt{State: attemptMade, As: "-"}, image: queued, noDraft: true},
+		"given id, of another":         {attempt: attempt{State: attemptAsked, Given: true}, tried: id, image: active, data: []byte("x"), survives: true},
+		"given id, made":               {attempt: attempt{State: attemptMade, Given: true}, tried: id, image: queued},
+		"another service's":            {attempt: attempt{State: attemptMade, Endpoint: "http://elsewhere"}, tried: id, image: queued, survives: true},
+	} {
+		t.Run(name, func(t *testing.T) { c.test(t, data) })
+	}
+}
+
+func (c resumption) test(t *testing.T, data []byte) {
+	const id = someID
+	s := glancetest.New(t)
+	called := "file"
+	rec := server.Record{ID: id, Name: &called, DiskFormat: "raw", ContainerFormat: "bare", Status: c.image}
+	if c.image == "active" {
+		if _, err := s.Images.Add(rec, bytes.NewReader(c.data)); err != nil {
+			t.Fatal(err)
+		}
+	} else if c.image != "" {
+		if _, err := s.Images.Add(rec, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := c.attempt
+	r.Image, r.Draft = id, "draft"
+	if r.As == "" {
+		r.As = "file"
+	}
+	if r.Endpoint == "" {
+		r.Endpoint = s.URL
+	}
+	in := incomingOf(t, s, func(dir string) {
+		leave(t, filepath.Join(dir, "x.attempt"), r)
+		if !c.noDraft {
+			leave(t, filepath.Join(dir, "draft.data"), data)
+			leave(t, filepath.Join(dir, "draft.json"), about{Name: "file", Tried: c.tried})
+		}
+	})
+	all, err := loadAttempts(in.dir)
+	if err != nil || len(all) != 1 {
+		t.Fatal(all, err)
+	}
+	if r.Endpoint != s.URL {
+		in.resume()
+		in.stop()
+	} else {
+		all[0].since = time.Now().Add(-comeLimit)
+		if err := in.resolve(t.Context(), all[0]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, ok := s.Images.Image(id); ok != (c.survives && c.image != "") {
+		t.Errorf("the image is there: %t", ok)
+	}
+	d, link, ok := in.find("file")
+	switch {
+	case c.noDraft:
+		if ok {
+			t.Error("a draft out of nothing")
+		}
+	case c.becomes:
+		if d != nil || link != (linked{id, "/data"}) {
+			t.Errorf("%v, %v", d, link)
+		}
+	default:
+		if got, err := os.ReadFile(filepath.Join(in.dir, "draft.data")); d == nil || err != nil || !bytes.Equal(got, data) {
+			t.Errorf("draft %v: %q, %v", d, got, err)
+		}
+		if c.tried != "" && d.known().Error == "" {
+			t.Error("no reason is given")
+		}
+	}
+}
+
+// TestNotYet: an image that was asked for, and is not there, is waited for.
+func TestNotYet(t *testing.T) {
+	s := glancetest.New(t)
+	in := incomingOf(t, s, nil)
+	r, err := newAttempt(in.dir, attempt{Image: someID, Endpoint: s.URL, Draft: "d"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := in.resolve(t.Context(), r); !errors.Is(err, errMayCome) {
+		t.Error(err)
+	}
+	name := "late"
+	if _, err := s.Images.Add(server.Record{ID: someID, Name: &name}, nil); err != nil {
+		t.Fatal(err)
+	}
+	in.later(r)
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if _, ok := s.Images.Image(someID); !ok {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("it is not removed")
+		}
+	}
+}
+
+// TestOutage has the service down when a failed upload is to be taken back: that
+// is done once it is back.
+func TestOutage(t *testing.T) {
+	s := glancetest.New(t)
+	in := incomingOf(t, s, nil)
+	d, f, err := in.create("file")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Write([]byte("data"))
+	f.Close()
+	s.SetFaults(
+		glancetest.Fault{Match: glancetest.IsUpload, Status: http.StatusBadRequest},
+		glancetest.Fault{Match: func(r *http.Request) bool { return r.Method == http.MethodDelete }, Status: http.StatusServiceUnavailable},
+	)
+	u, err := in.start(d, "file", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := u.wait(t.Context()); !errors.Is(err, iofs.ErrInvalid) {
+		t.Errorf("%v", err)
+	}
+	s.SetFaults()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if left, _ := filepath.Glob(in.dir + "/*.attempt"); len(left) == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("it is not taken back")
+		}
+	}
+	w, err := in.t.catalog.list(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.wait(t.Context()); err != nil || len(w.ids) != 0 {
+		t.Errorf("%v, %v", w.ids, err)
+	}
+}
+
+// TestSpool reads as uploads do, in order, twice, and not to the end, and sums up
+// the same.
+func TestSpool(t *testing.T) {
+	data := bytes.Repeat([]byte("0123456789abcde"), 20_000)
+	path := filepath.Join(t.TempDir(), "data")
+	leave(t, path, data)
+	sha, md := sha512.Sum512(data), md5.Sum(data)
+	for name, read := range map[string]func(*spool){
+		"not at all": func(*spool) {},
+		"in order": func(s *spool) {
+			for off := int64(0); off < s.size; off += 7777 {
+				s.ReadAt(make([]byte, 7777), off)
+			}
+		},
+		"twice": func(s *spool) {
+			s.ReadAt(make([]byte, 100_000), 0)
+			for off := int64(0); off < s.size/2; off += 999 {
+				s.ReadAt(make([]byte, 1999), off)
+			}
+		},
+		"here and there": func(s *spool) {
+			s.ReadAt(make([]byte, 10), 1000)
+			s.ReadAt(make([]byte, 1000), 0)
+			s.ReadAt(make([]byte, 10), s.size-5)
+		},
+	} {
+		s, err := openSpool(path, defaultHash)
+		if err != nil {
+			t.Fatal(err)
+		}
+		read(s)
+		differs, err := s.matches(t.Context(),
+			cache.Digest{Algo: "sha512", Value: hex.EncodeToString(sha[:])}, cache.Digest{Algo: "md5", Value: hex.EncodeToString(md[:])})
+		if err != nil || differs != nil {
+			t.Errorf("%s: %v, %v", name, differs, err)
+		}
+		if differs, _ := s.matches(t.Context(), cache.Digest{Algo: "sha256", Value: "00"}); differs == nil {
+			t.Errorf("%s: it matches anything", name)
+		}
+		s.Close()
+	}
+}
+
+// TestNameTaken has the name that a draft is to get taken by another meanwhile:
+// that one keeps it.
+func TestNameTaken(t *testing.T) {
+	s := glancetest.New(t)
+	in := incomingOf(t, s, nil)
+	write := func(name string) *draft {
+		d, f, err := in.create(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		f.Write([]byte(name))
+		return d
+	}
+	for _, removed := range []bool{false, true} {
+		s.SetFaults(glancetest.Fault{Match: glancetest.IsUpload, Break: glancetest.Hang})
+		first := write(".first")
+		u, err := in.start(first, "name", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if removed {
+			if err := in.remove(".first"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		second := write("name")
+		s.SetFaults()
+		if err := u.wait(t.Context()); (err != nil) != removed || removed && !errors.Is(err, errDiscarded) {
+			t.Errorf("%v", err)
+		}
+		if d, _, _ := in.find("name"); d != second {
+			t.Errorf("the name is that of %v", d)
+		}
+		if got, err := os.ReadFile(second.path()); err != nil || string(got) != "name" {
+			t.Errorf("%q, %v", got, err)
+		}
+		if d, link, ok := in.find(".first"); ok {
+			t.Errorf("%v, %v", d, link)
+		}
+		if err := in.remove("name"); err != nil {
+			t.Error(err)
+		}
+	}
+	in.stop()
+	if left, _ := os.ReadDir(in.dir); len(left) != 0 {
+		t.Errorf("left on the disk: %v", left)
+	}
+}

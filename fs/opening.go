@@ -1,0 +1,282 @@
+package fs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+
+	gofs "github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
+)
+
+// An opening is one open file of a draft, of whichever node.
+type opening struct {
+	*draft
+	in     *incoming
+	file   *os.File // nil for a draft that became an image before
+	writes bool     // opened for writing
+	reads  bool     // and for reading
+	opener int      // process; 0 where that cannot be told
+
+	wrote bool // since it was last closed; guarded by the draft's mu
+}
+
+// open opens a draft.
+func (in *incoming) open(ctx context.Context, d *draft, flags uint32) (gofs.FileHandle, uint32, syscall.Errno) {
+	file, err := d.openFile()
+	if err != nil {
+		return nil, 0, in.t.errno("open a draft", err)
+	}
+	return in.opened(ctx, d, file, flags)
+}
+
+// opened makes an opening of a draft's bytes, which it closes.
+func (in *incoming) opened(ctx context.Context, d *draft, file *os.File, flags uint32) (gofs.FileHandle, uint32, syscall.Errno) {
+	mode := flags & syscall.O_ACCMODE
+	o := &opening{draft: d, in: in, file: file, writes: mode != syscall.O_RDONLY, reads: mode != syscall.O_WRONLY}
+	if !o.writes {
+		return o, fuse.FOPEN_NOFLUSH, 0
+	}
+	if err := d.enter(); err != nil {
+		file.Close()
+		return nil, 0, in.t.errno("open a draft", err)
+	}
+	_, o.opener = caller(ctx)
+	if !o.reads {
+		// It cannot be mapped, so the kernel need not keep the pages.
+		return o, fuse.FOPEN_DIRECT_IO, 0
+	}
+	return o, 0, 0
+}
+
+// setattr changes length and times of a draft that is not open.
+func (in *incoming) setattr(ctx context.Context, d *draft, attr *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
+	file, err := d.openFile()
+	if err != nil {
+		return in.t.errno("setattr of a draft", err)
+	}
+	defer file.Close()
+	o := &opening{draft: d, in: in, file: file}
+	return o.Setattr(ctx, attr, out)
+}
+
+var (
+	_ = (gofs.FileGetattrer)((*opening)(nil))
+	_ = (gofs.FileSetattrer)((*opening)(nil))
+	_ = (gofs.FileReader)((*opening)(nil))
+	_ = (gofs.FileWriter)((*opening)(nil))
+	_ = (gofs.FileFsyncer)((*opening)(nil))
+	_ = (gofs.FileLseeker)((*opening)(nil))
+	_ = (gofs.FileAllocater)((*opening)(nil))
+	_ = (gofs.FileFlusher)((*opening)(nil))
+	_ = (gofs.FileReleaser)((*opening)(nil))
+)
+
+// Getattr answers fstat.
+func (o *opening) Getattr(_ context.Context, out *fuse.AttrOut) syscall.Errno {
+	return o.in.t.errno("stat of a draft", o.in.t.statDraft(&out.Attr, o.draft, o.file))
+}
+
+// Setattr changes length and times.
+func (o *opening) Setattr(ctx context.Context, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
+	if size, ok := in.GetSize(); ok {
+		if err := o.truncate(int64(size)); err != nil {
+			return o.in.t.errno("truncate a draft", err)
+		}
+	}
+	times := []unix.Timespec{{Nsec: unix.UTIME_OMIT}, {Nsec: unix.UTIME_OMIT}}
+	if at, ok := in.GetATime(); ok {
+		times[0] = unix.NsecToTimespec(at.UnixNano())
+	}
+	if at, ok := in.GetMTime(); ok {
+		times[1] = unix.NsecToTimespec(at.UnixNano())
+	}
+	if o.fixedAs() == nil { // else the file may be the cache's by now
+		_ = futimens(o.file, times) // of no consequence
+	}
+	return o.Getattr(ctx, out)
+}
+
+// futimens sets the times of an open file.
+func futimens(f *os.File, times []unix.Timespec) error {
+	return unix.UtimesNanoAt(unix.AT_FDCWD, fmt.Sprintf("/proc/self/fd/%d", f.Fd()), times, 0)
+}
+
+// truncate sets the length, where that is another: most programs that write
+// a new file set it to nothing first.
+func (o *opening) truncate(size int64) error {
+	if info, err := o.file.Stat(); err == nil && o.fixedAs() == nil && info.Size() == size {
+		return nil
+	}
+	return o.change(func() error { return o.file.Truncate(size) })
+}
+
+// change runs do, which changes the bytes, where they may be changed.
+func (o *opening) change(do func() error) error {
+	if err := o.begin(); err != nil {
+		return err
+	}
+	defer o.end()
+	return do()
+}
+
+// Read reads the draft, or the image it has become: the cache may have dropped
+// the bytes of its file since.
+func (o *opening) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
+	image, err := o.became(ctx)
+	if err != nil {
+		return nil, o.in.t.errno("read a draft", err)
+	}
+	if image != "" {
+		data := &imageData{node: node{t: o.in.t}, id: image}
+		defer data.OnForget()
+		return data.Read(ctx, nil, dest, off)
+	}
+	n, err := o.file.ReadAt(dest, off)
+	if err != nil && err != io.EOF {
+		return nil, o.in.t.errno("read a draft", err)
+	}
+	return fuse.ReadResultData(dest[:n]), 0
+}
+
+// became returns the image that the draft has become, or "". Without the file it
+// waits for the moment that the image is in its place.
+func (o *opening) became(ctx context.Context) (image string, err error) {
+	o.mu.Lock()
+	image, up := o.image, o.up
+	o.mu.Unlock()
+	if image != "" || o.file != nil || up == nil {
+		return image, nil
+	}
+	if err := up.wait(ctx); err != nil {
+		return "", err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.image, nil
+}
+
+// Write writes to the draft.
+func (o *opening) Write(_ context.Context, data []byte, off int64) (uint32, syscall.Errno) {
+	var n int
+	err := o.change(func() (err error) {
+		n, err = o.file.WriteAt(data, off)
+		if errors.Is(err, syscall.ENOSPC) && o.in.t.store.MakeRoom() > 0 {
+			n, err = o.file.WriteAt(data, off)
+		}
+		return err
+	})
+	if n > 0 {
+		o.mu.Lock()
+		o.wrote = true
+		o.mu.Unlock()
+	}
+	if err != nil && n == 0 {
+		return 0, o.in.t.errno("write a draft", err)
+	}
+	return uint32(n), 0 // the next one meets what stopped this one
+}
+
+// Fsync makes the draft survive a loss of power.
+func (o *opening) Fsync(context.Context, uint32) syscall.Errno {
+	if o.fixedAs() != nil {
+		return 0
+	}
+	return o.in.t.errno("sync of a draft", o.sync(o.file))
+}
+
+// Lseek finds data and holes; an image is taken to have none of these.
+func (o *opening) Lseek(_ context.Context, off uint64, whence uint32) (uint64, syscall.Errno) {
+	if info := o.fixedAs(); info != nil {
+		switch size := uint64(info.Size()); {
+		case off >= size:
+			return 0, o.in.t.errno("seek in a draft", syscall.ENXIO)
+		case whence == unix.SEEK_HOLE:
+			return size, 0
+		}
+		return off, 0
+	}
+	n, err := unix.Seek(int(o.file.Fd()), int64(off), int(whence))
+	return uint64(n), o.in.t.errno("seek in a draft", err)
+}
+
+// Allocate makes room, or holes.
+func (o *opening) Allocate(_ context.Context, off, size uint64, mode uint32) syscall.Errno {
+	return o.in.t.errno("allocate a draft", o.change(func() error {
+		return unix.Fallocate(int(o.file.Fd()), mode, int64(off), int64(size))
+	}))
+}
+
+// Flush is one close of the file, of possibly many, and none of the others may
+// come. If it is the one that finishes the draft it returns when the draft has
+// become an image, or why it has not.
+func (o *opening) Flush(ctx context.Context) syscall.Errno {
+	return o.in.t.errno("close a draft", o.in.closed(ctx, o))
+}
+
+// Release ends the opening.
+func (o *opening) Release(context.Context) syscall.Errno {
+	o.file.Close()
+	if o.writes {
+		o.leave()
+		o.in.leaveOut(o.draft)
+	}
+	return 0
+}
+
+// closed makes an image of a draft that has just been finished.
+func (in *incoming) closed(ctx context.Context, o *opening) error {
+	o.mu.Lock()
+	c := closing{opener: o.opener, wrote: o.wrote}
+	gone, filling := o.removed || o.image != "", o.about.Image != ""
+	o.mu.Unlock()
+	if !c.wrote || gone {
+		return nil
+	}
+	c.closes(ctx)
+	if c.mine() && c.broken() {
+		return o.tell(func(a *about) { a.Error = "whoever wrote it " + c.ended() })
+	}
+	if !c.finished() || o.reads && !c.exiting && o.isBlank() {
+		return nil
+	}
+	o.mu.Lock()
+	o.wrote = false
+	o.mu.Unlock()
+	name := o.name()
+	var u *upload
+	var err error
+	switch {
+	case filling:
+		u, err = in.startFill(o.draft)
+	case isHidden(name):
+		return nil
+	case isSidecar(name):
+		return in.inspect(o.draft)
+	default:
+		u, err = in.start(o.draft, name, c.closer)
+	}
+	if err != nil {
+		return err
+	}
+	return u.wait(ctx)
+}
+
+// isBlank reports whether the draft is an image without data, which who made it
+// ready has yet to fill.
+func (o *opening) isBlank() bool {
+	info, err := o.file.Stat()
+	if err != nil {
+		return false
+	}
+	f, err := sniff(o.file, info.Size())
+	if err != nil {
+		return false // which the upload will tell
+	}
+	is, err := blank(o.file, info.Size(), f)
+	return is && err == nil
+}

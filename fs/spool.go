@@ -1,0 +1,137 @@
+package fs
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"sync"
+
+	"glancefs/cache"
+)
+
+// defaultHash is what image services hash data with unless they are told
+// otherwise.
+const defaultHash = "sha512"
+
+// A spool is the bytes of a draft on their way. It sums up what passes, for what
+// is compared afterwards and for the cache, so that the bytes are read from the
+// disk once. Its file must not change.
+type spool struct {
+	file *os.File
+	info os.FileInfo
+	size int64
+
+	mu     sync.Mutex // readers follow each other, but as different goroutines
+	passed int64      // bytes summed up
+	algo   string     // of hash
+	hash   hash.Hash
+	sums   cache.Sums
+	hashes map[string]string // by algorithm, once all is summed up
+}
+
+// openSpool begins with the bytes at path; algo is the hash that is likely to be
+// wanted.
+func openSpool(path, algo string) (*spool, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return &spool{file: f, info: info, size: info.Size(), algo: algo, hash: newHash(algo), hashes: make(map[string]string)}, nil
+}
+
+func newHash(algo string) hash.Hash { return cache.Digest{Algo: algo}.Hash() }
+
+func (s *spool) Close() error { return s.file.Close() }
+
+// ReadAt reads as io.ReaderAt does.
+func (s *spool) ReadAt(p []byte, off int64) (int, error) {
+	n, err := s.file.ReadAt(p, off)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if news := off + int64(n) - s.passed; off <= s.passed && news > 0 {
+		fresh := p[int64(n)-news : n]
+		s.hash.Write(fresh)
+		s.sums.Write(fresh)
+		s.passed += news
+	}
+	return n, err
+}
+
+// finish sums up what nobody has read.
+func (s *spool) finish(ctx context.Context) error {
+	buf := make([]byte, blockSize)
+	for {
+		s.mu.Lock()
+		at := s.passed
+		s.mu.Unlock()
+		if at == s.size {
+			return nil
+		}
+		if err := ctx.Err(); err != nil {
+			return context.Cause(ctx)
+		}
+		n, err := s.ReadAt(buf[:min(int64(len(buf)), s.size-at)], at)
+		if n == 0 {
+			return fmt.Errorf("reading the draft: %w", err)
+		}
+	}
+}
+
+// digest returns the digest of all the bytes by an algorithm that is known.
+func (s *spool) digest(ctx context.Context, algo string) (cache.Digest, error) {
+	if err := s.finish(ctx); err != nil {
+		return cache.Digest{}, err
+	}
+	s.mu.Lock()
+	value, ok := s.hashes[algo]
+	s.mu.Unlock()
+	if !ok {
+		h := s.hash
+		if algo != s.algo {
+			h = newHash(algo)
+			if _, err := io.Copy(h, &patient{ctx, io.NewSectionReader(s.file, 0, s.size)}); err != nil {
+				return cache.Digest{}, fmt.Errorf("reading the draft: %w", err)
+			}
+		}
+		value = hex.EncodeToString(h.Sum(nil))
+		s.mu.Lock()
+		s.hashes[algo] = value
+		s.mu.Unlock()
+	}
+	return cache.Digest{Algo: algo, Value: value}, nil
+}
+
+// matches compares the bytes with digests, and names the first they differ from.
+func (s *spool) matches(ctx context.Context, want ...cache.Digest) (differs *cache.Digest, err error) {
+	for _, w := range want {
+		got, err := s.digest(ctx, w.Algo)
+		if err != nil {
+			return nil, err
+		}
+		if got != w {
+			return &w, nil
+		}
+	}
+	return nil, nil
+}
+
+// A patient reader reads until its context ends.
+type patient struct {
+	ctx context.Context
+	io.Reader
+}
+
+func (p *patient) Read(b []byte) (int, error) {
+	if p.ctx.Err() != nil {
+		return 0, context.Cause(p.ctx)
+	}
+	return p.Reader.Read(b)
+}

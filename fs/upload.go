@@ -1,0 +1,307 @@
+package fs
+
+import (
+	"context"
+	"errors"
+	iofs "io/fs"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"glancefs/cache"
+	"glancefs/glanceapi"
+)
+
+// What can end an upload besides the image service.
+var (
+	errDiscarded = errors.New("the draft was removed")
+	errStopped   = errors.New("glancefs was stopped before the upload was through")
+)
+
+// stopGrace is how long uploads may go on when the mount ends. Those that take
+// longer are ended, and their drafts stay.
+const stopGrace = 10 * time.Second
+
+// An upload is a draft on its way to become an image. It belongs to the mount:
+// it goes on whoever waits for it, and ends with it.
+type upload struct {
+	name   string // in incoming/ once it is through; "" for the data of a queued image
+	by     int    // the process that closed the draft, if that is how it began
+	over   *draft // had the name then
+	cancel context.CancelCauseFunc
+	done   chan struct{}
+	err    error // once done
+
+	stage   atomic.Value // a string
+	sent    atomic.Int64
+	attempt *attempt // the image that was made for it, if one was
+}
+
+// The stages of an upload, as the status tells them.
+const (
+	stageWaiting   = "waiting"
+	stageUploading = "uploading"
+	stageChecking  = "checking"
+)
+
+// wait returns when the upload is through, with its error, or when the caller
+// behind ctx has to leave.
+func (u *upload) wait(ctx context.Context) error {
+	if err := await(ctx, u.done); err != nil {
+		return err
+	}
+	return u.err
+}
+
+// A job makes an image of what the spool has, or says why not.
+type job func(ctx context.Context, u *upload, s *spool) (glanceapi.Image, error)
+
+// start sends a draft on its way to an image under a name in incoming/, or
+// returns the upload that is under way already.
+func (in *incoming) start(d *draft, name string, by int) (*upload, error) {
+	return in.begin(d, name, by, func(ctx context.Context, u *upload, s *spool) (glanceapi.Image, error) {
+		return in.publish(ctx, d, u, s)
+	})
+}
+
+func (in *incoming) begin(d *draft, name string, by int, do job) (*upload, error) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case d.up != nil && d.up.name == name:
+		return d.up, nil
+	case in.stopped:
+		return nil, errStopped
+	}
+	if err := d.changeable(); err != nil {
+		return nil, err
+	}
+	u := &upload{name: name, by: by, over: in.named[name], done: make(chan struct{})}
+	u.stage.Store(stageWaiting)
+	ctx, cancel := context.WithCancelCause(in.ctx)
+	u.cancel = cancel
+	d.up = u
+	in.work.Go(func() {
+		defer close(u.done)
+		defer cancel(nil)
+		in.run(ctx, d, u, do)
+	})
+	return u, nil
+}
+
+// run takes an upload to its end.
+func (in *incoming) run(ctx context.Context, d *draft, u *upload, do job) {
+	err := d.drained(ctx, &d.writes)
+	var s *spool
+	if err == nil {
+		s, err = openSpool(d.path(), in.likelyHash())
+	}
+	var img glanceapi.Image
+	if err == nil {
+		defer s.Close()
+		d.mu.Lock()
+		d.fixed = s.info
+		d.mu.Unlock()
+		img, err = do(ctx, u, s)
+	}
+	if err == nil && d.isRemoved() {
+		err = errDiscarded
+		if u.attempt != nil {
+			in.undo(u.attempt)
+		}
+	}
+	if err == nil {
+		in.succeed(d, u, s, img)
+		return
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause
+	}
+	in.fail(d, u, err)
+}
+
+// likelyHash is by which hash the service will tell what data it has.
+func (in *incoming) likelyHash() string {
+	if in.t.service.Version() == "v1" {
+		return "md5"
+	}
+	return defaultHash
+}
+
+// succeed puts the image in the draft's place.
+func (in *incoming) succeed(d *draft, u *upload, s *spool, img glanceapi.Image) {
+	in.t.catalog.made(img)
+	in.adopt(d, s, img)
+	in.mu.Lock()
+	d.mu.Lock()
+	d.up, d.image = nil, img.ID
+	in.made[img.ID] = true
+	in.changed = time.Now()
+	in.tally.through(s.size)
+	gone := d.removed
+	d.mu.Unlock()
+	if u.name == "" {
+		delete(in.filling, img.ID)
+	} else if !gone {
+		in.replace(d, u, img.ID)
+	}
+	in.mu.Unlock()
+	if u.over != nil && u.over != d {
+		u.over.discard()
+	}
+	if u.name != "" {
+		in.remove(u.name + sidecarSuffix)
+	}
+	d.erase()
+	if u.attempt != nil {
+		in.settled(u.attempt)
+	}
+	in.unwatch()
+	in.t.log.Info("image made", "name", img.Name, "image", img.ID, "size", img.Size)
+	if entry, ok := plainEntry(img.Name); ok {
+		in.t.stale("by-name", entry)
+	}
+}
+
+// replace puts a link to the image where the draft's name was, or is to be, unless
+// another draft has that since. Called with mu held.
+func (in *incoming) replace(d *draft, u *upload, image string) {
+	if name := d.name(); in.named[name] == d {
+		delete(in.named, name)
+	}
+	if there := in.named[u.name]; there != nil && there != u.over {
+		u.over = nil
+		return
+	}
+	in.vacate(u.name)
+	in.links[u.name] = linked{image, "/data"}
+	in.watched[u.name] = watched{d, u.by, started(u.by)}
+}
+
+// adopt makes the bytes of the draft those that the cache holds of the image.
+func (in *incoming) adopt(d *draft, s *spool, img glanceapi.Image) {
+	err := s.finish(in.ctx)
+	if err == nil && s.size > 0 {
+		err = in.t.store.Adopt(in.t.blobKey(img), digest(img), d.path(), &s.sums)
+	}
+	if err != nil && !errors.Is(err, cache.ErrLarger) && !errors.Is(err, cache.ErrOpen) {
+		in.t.log.Warn("an image that was just sent is not cached", "image", img.ID, "err", err)
+	}
+}
+
+// fail gives the draft back, with the reason.
+func (in *incoming) fail(d *draft, u *upload, err error) {
+	name := u.name
+	if name == "" {
+		name = "images/" + d.known().Image + "/data"
+	}
+	errno, known := errnoOf(err)
+	if known {
+		in.t.log.Warn("upload failed; the draft is kept", "name", name, "err", err)
+	} else {
+		errno = in.t.errno("upload of "+name+" (the draft is kept)", err)
+	}
+	u.err = &toldError{err, errno}
+	in.mu.Lock()
+	in.tally.failed++
+	in.mu.Unlock()
+	d.mu.Lock()
+	d.up, d.fixed = nil, nil
+	gone := d.removed
+	d.mu.Unlock()
+	if gone {
+		return
+	}
+	if err := d.tell(func(a *about) { a.Error = u.err.Error() }); err != nil {
+		in.t.log.Warn("the reason of a failed upload is not kept", "name", name, "err", err)
+	}
+	if image := d.known().Image; image != "" && (errors.Is(err, glanceapi.ErrConflict) || errors.Is(err, iofs.ErrNotExist)) {
+		in.rescue(image, d)
+	}
+}
+
+// stop ends all uploads: those that end by themselves soon, the others at once.
+func (in *incoming) stop() {
+	in.mu.Lock()
+	in.stopped = true
+	in.mu.Unlock()
+	in.hush()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		in.work.Wait()
+	}()
+	select {
+	case <-ended:
+	case <-time.After(stopGrace):
+		in.t.log.Warn("uploads take too long; they are ended, and their drafts kept")
+	}
+	in.cancel(errStopped)
+	<-ended
+}
+
+// UploadStatus is how one draft is doing.
+type UploadStatus struct {
+	Name  string  `json:"name"`
+	State string  `json:"state"`      // draft, waiting, uploading, checking, failed
+	Size  int64   `json:"size_bytes"` // of the draft
+	Sent  int64   `json:"sent_bytes"`
+	Error *string `json:"error"`
+}
+
+// status tells of all drafts.
+func (in *incoming) status() []UploadStatus {
+	in.mu.Lock()
+	all := make(map[string]*draft, len(in.named)+len(in.filling))
+	for name, d := range in.named {
+		all[name] = d
+	}
+	for id, d := range in.filling {
+		all["images/"+id+"/data"] = d
+	}
+	in.mu.Unlock()
+	list := []UploadStatus{}
+	for name, d := range all {
+		list = append(list, d.status(name))
+	}
+	slices.SortFunc(list, func(a, b UploadStatus) int { return strings.Compare(a.Name, b.Name) })
+	return list
+}
+
+func (d *draft) status(name string) UploadStatus {
+	info, err := os.Stat(d.path())
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := UploadStatus{Name: name, State: "draft"}
+	switch {
+	case d.fixed != nil:
+		s.Size = d.fixed.Size()
+	case err == nil:
+		s.Size = info.Size()
+	}
+	switch {
+	case d.up != nil:
+		s.State, s.Sent = d.up.stage.Load().(string), d.up.sent.Load()
+	case d.about.Error != "":
+		s.State, s.Error = "failed", value(d.about.Error)
+	}
+	return s
+}
+
+// tally counts uploads since the mount.
+type tally struct {
+	done, failed int64
+	bytes        int64 // of those that are done
+}
+
+func (in *incoming) count() tally {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.tally
+}
+
+func (t *tally) through(size int64) { t.done, t.bytes = t.done+1, t.bytes+size }

@@ -1,0 +1,212 @@
+package fs
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	iofs "io/fs"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"glancefs/cache"
+	"glancefs/glanceapi"
+)
+
+// maxSidecar bounds what is read of a file of metadata: a hundred times what
+// an image with all its properties has.
+const maxSidecar = 1 << 20
+
+// A wish is what is asked for of an image that is yet to be made, in the words
+// of meta.json.
+type wish struct {
+	glanceapi.NewImage
+	public    *bool // is_public, where that is given
+	size      int64 // of the data; unasked where nothing is said
+	checksum  string
+	hashAlgo  string
+	hashValue string
+	guess     string // disk format that was found and not asked for
+}
+
+// unasked is the size of a wish without one.
+const unasked = -1
+
+func newWish() *wish { return &wish{size: unasked} }
+
+// field returns where the value of a key goes; a nil place is that of a key that
+// has no say, because the service decides. ok is false for any other key.
+func (w *wish) field(key string) (place any, ok bool) {
+	switch key {
+	case "id":
+		return &w.ID, true
+	case "name":
+		return &w.Name, true
+	case "visibility":
+		return &w.Visibility, true
+	case "is_public":
+		return &w.public, true
+	case "protected":
+		return &w.Protected, true
+	case "hidden":
+		return &w.Hidden, true
+	case "owner":
+		return &w.Owner, true
+	case "disk_format":
+		return &w.DiskFormat, true
+	case "container_format":
+		return &w.ContainerFormat, true
+	case "min_disk":
+		return &w.MinDisk, true
+	case "min_ram":
+		return &w.MinRAM, true
+	case "tags":
+		return &w.Tags, true
+	case "store":
+		return &w.Store, true
+	case "type":
+		return &w.Type, true
+	case "size":
+		return &w.size, true
+	case "checksum":
+		return &w.checksum, true
+	case "hash_algo":
+		return &w.hashAlgo, true
+	case "hash_value":
+		return &w.hashValue, true
+	case "status", "virtual_size", "created_at", "updated_at":
+		return nil, true
+	}
+	return nil, false
+}
+
+// set takes the value of a key. One that is null says nothing.
+func (w *wish) set(key string, value json.RawMessage) error {
+	place, ok := w.field(key)
+	switch {
+	case key == "properties":
+		place = &w.Properties
+	case !ok:
+		return fmt.Errorf("no key is called %q: %w", key, iofs.ErrInvalid)
+	case place == nil:
+		return nil
+	}
+	if err := json.Unmarshal(value, place); err != nil {
+		return fmt.Errorf("%s cannot be %.80s: %w", key, value, iofs.ErrInvalid)
+	}
+	return nil
+}
+
+// read takes in a file of metadata: the JSON object that meta.json has, of
+// which any key may be missing, and store and type besides.
+func (w *wish) read(r io.Reader) error {
+	b, err := io.ReadAll(io.LimitReader(r, maxSidecar+1))
+	if err != nil {
+		return err
+	}
+	var keys map[string]json.RawMessage
+	err = json.Unmarshal(b, &keys)
+	switch {
+	case len(b) > maxSidecar:
+		return fmt.Errorf("metadata of more than %d bytes: %w", maxSidecar, iofs.ErrInvalid)
+	case !utf8.Valid(b):
+		return fmt.Errorf("metadata that is not UTF-8: %w", iofs.ErrInvalid)
+	case err != nil:
+		return fmt.Errorf("metadata that is no JSON object: %v: %w", err, iofs.ErrInvalid)
+	case keys == nil:
+		return fmt.Errorf("metadata that is no JSON object: %w", iofs.ErrInvalid)
+	}
+	for key, value := range keys {
+		if err := w.set(key, value); err != nil {
+			return err
+		}
+	}
+	return w.check()
+}
+
+// setAttr takes the value of an extended attribute: a key of meta.json, or a
+// property.
+func (w *wish) setAttr(key, value string) error {
+	place, ok := w.field(key)
+	if !ok {
+		if w.Properties == nil {
+			w.Properties = make(map[string]string)
+		}
+		w.Properties[key] = value
+		return nil
+	}
+	switch p := place.(type) {
+	case nil:
+		return nil
+	case *string:
+		*p = value
+		return nil
+	case *[]string:
+		*p = strings.FieldsFunc(value, func(r rune) bool { return r == ',' })
+		return nil
+	}
+	return w.set(key, json.RawMessage(bytes.TrimSpace([]byte(value))))
+}
+
+// check refuses what contradicts itself, or cannot be.
+func (w *wish) check() error {
+	invalid := func(format string, args ...any) error {
+		return fmt.Errorf(format+": %w", append(args, iofs.ErrInvalid)...)
+	}
+	switch {
+	case w.MinDisk < 0 || w.MinRAM < 0:
+		return invalid("min_disk and min_ram cannot be negative")
+	case w.size < 0 && w.size != unasked:
+		return invalid("size cannot be negative")
+	case w.public != nil && w.Visibility != "" && *w.public != (w.Visibility == "public"):
+		return invalid("is_public is %t and visibility %s", *w.public, w.Visibility)
+	case w.hashAlgo != "" && w.hashValue != "" && !cache.CanVerify(w.hashAlgo):
+		return invalid("hash_algo %s is not known here", w.hashAlgo)
+	}
+	return nil
+}
+
+// settle fills in what was left open: the name, who sees the image, and what f,
+// the format of its data, says.
+func (w *wish) settle(name string, f format) {
+	w.Name = cmp.Or(w.Name, name)
+	switch {
+	case w.Visibility != "":
+	case w.public != nil && *w.public:
+		w.Visibility = "public"
+	default:
+		w.Visibility = "private"
+	}
+	if w.Type == "" && w.DiskFormat == "" {
+		w.DiskFormat, w.guess = f.disk, f.disk
+	}
+	if w.DiskFormat != "" && w.ContainerFormat == "" {
+		w.ContainerFormat = containerOf(w.DiskFormat)
+	}
+}
+
+// guessed reports whether the disk format is this one by its looks only.
+func (w *wish) guessed(disk string) bool { return w.guess == disk }
+
+// containerOf is the container format that goes with a disk format: the Amazon
+// ones come together.
+func containerOf(disk string) string {
+	if slices.Contains([]string{"ami", "aki", "ari"}, disk) {
+		return disk
+	}
+	return "bare"
+}
+
+// digests are what the data has to match.
+func (w *wish) digests() []cache.Digest {
+	var all []cache.Digest
+	if w.checksum != "" {
+		all = append(all, cache.Digest{Algo: "md5", Value: strings.ToLower(w.checksum)})
+	}
+	if w.hashValue != "" {
+		all = append(all, cache.Digest{Algo: cmp.Or(w.hashAlgo, defaultHash), Value: strings.ToLower(w.hashValue)})
+	}
+	return all
+}

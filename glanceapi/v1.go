@@ -1,0 +1,148 @@
+package glanceapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"net/textproto"
+	"sync/atomic"
+)
+
+// v1 is the dialect of Images API v1, spoken from 2011 to 2018. Releases differ
+// much in it; what is sent is what all of them understand. The service can never
+// send a part of an image. See the comments on single calls for what is worked
+// around.
+type v1 struct {
+	*conn
+	prefix string // of paths: /v1, or "" for the two releases of 2011 without versions
+	// longest is the greatest number of images in a page so far. A shorter page
+	// is the last one, whatever limit the service is set to.
+	longest *atomic.Int64
+}
+
+func newV1(c *conn, prefix string) v1 { return v1{conn: c, prefix: prefix, longest: new(atomic.Int64)} }
+
+func (v v1) version() string { return "v1" }
+
+// old tells of the first two releases. They have no query, no members, no
+// tenants and no text but ASCII.
+func (v v1) old() bool { return v.prefix == "" }
+
+func (v v1) path(id string) string { return v.prefix + "/images/" + id }
+
+func (v v1) data(id string) (string, bool) { return v.path(id), false }
+
+// check fails unless the service lists images here, for this token. It asks once.
+func (v v1) check(ctx context.Context) error {
+	resp, err := v.do(ctx, v.http, get(&v.count.metadata, v.prefix+"/images?limit=1", nil, http.StatusOK))
+	if err != nil {
+		return err
+	}
+	b, err := v.whole(ctx, resp)
+	if err != nil {
+		return err
+	}
+	var doc struct{ Images *[]json.RawMessage }
+	if json.Unmarshal(b, &doc) != nil || doc.Images == nil {
+		return badAnswer(resp, "no list of images: this is not an image service")
+	}
+	return nil
+}
+
+func (v v1) image(ctx context.Context, id string) (Image, error) {
+	r, err := v.record(ctx, id)
+	return r.Image, err
+}
+
+// A recordV1 is an image with what only v1 has to know of it.
+type recordV1 struct {
+	Image
+	typed   bool // it is of the first release, which has a type and no formats
+	keeps   bool // it is of a release, from 2012 on, that can keep properties it is not sent
+	deleted bool
+}
+
+// head asks for the headers of one image. 500 is final: what crashes once
+// crashes always.
+func (v v1) head(ctx context.Context, id string) (http.Header, error) {
+	cl := call{kind: &v.count.metadata, method: http.MethodHead, path: v.path(id), ok: []int{http.StatusOK}}
+	return retry(ctx, patience{total: v.timeout, again: v.timeout}, &v.count.retries, func(ctx context.Context) (http.Header, error) {
+		_, h, err := v.exchange(ctx, cl)
+		if e, ok := refused(err, http.StatusInternalServerError); ok {
+			e.temporary = false
+		}
+		return h, err
+	})
+}
+
+// record reads the headers of one image. Releases before autumn 2012 fail with
+// 500 if there is text in them that is not ASCII, and v2 can give an image names
+// that no client can read as headers; the list, as JSON, has them all.
+func (v v1) record(ctx context.Context, id string) (recordV1, error) {
+	h, err := v.head(ctx, id)
+	if err == nil {
+		return decodeHeaderV1(h, id, v.old()), nil
+	}
+	var malformed textproto.ProtocolError
+	if _, crashed := refused(err, http.StatusInternalServerError); !crashed && !errors.As(err, &malformed) {
+		return recordV1{}, err
+	}
+	r, found, lerr := v.find(ctx, id)
+	switch {
+	case lerr != nil:
+		return recordV1{}, lerr
+	case !found:
+		return recordV1{}, err
+	}
+	return r, nil
+}
+
+// find looks for an image in the whole list.
+func (v v1) find(ctx context.Context, id string) (r recordV1, found bool, err error) {
+	marker := ""
+	for {
+		page, _, next, err := v.records(ctx, Query{}, marker)
+		if err != nil {
+			return recordV1{}, false, err
+		}
+		for _, r := range page {
+			if r.ID == id {
+				return r, true, nil
+			}
+		}
+		if next == "" {
+			return recordV1{}, false, nil
+		}
+		marker = next
+	}
+}
+
+// plain says what the service meant that answered with an exception, which in
+// the first releases is often how something is refused.
+func plain(err error, meant error) error {
+	if e, ok := refused(err, http.StatusInternalServerError); ok && !e.temporary {
+		e.means = meant
+	}
+	return err
+}
+
+// unsupported is what v1 has no way to say.
+func unsupported(format string, args ...any) error {
+	return fmt.Errorf("%s, which v1 does not have: %w", fmt.Sprintf(format, args...), errors.ErrUnsupported)
+}
+
+// exists turns the answer "not found" into a refusal if the image is there all
+// the same: it is how v1 tells those off who may only read.
+func (v v1) exists(ctx context.Context, id string, err error) error {
+	e, ok := refused(err, http.StatusNotFound)
+	if !ok {
+		return err
+	}
+	if _, ierr := v.image(ctx, id); ierr == nil {
+		e.means = fs.ErrPermission
+	}
+	return err
+}

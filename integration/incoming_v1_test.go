@@ -1,0 +1,52 @@
+package integration
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"glancefs/glanceapi/glancetest"
+	"glancefs/glanceapi/server"
+)
+
+// TestOldServers makes images at servers that speak v1 only, from 2011 on, each
+// with the habits of its release.
+func TestOldServers(t *testing.T) {
+	t.Parallel()
+	for name, release := range map[string]server.Release{
+		"Bexar": server.Bexar, "Cactus": server.Cactus, "Diablo": server.Diablo, "Essex": server.Essex,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := glancetest.New(t)
+			s.Images.Release = release
+			source, data := noiseFile(t, 3<<20)
+			m := mount(t, "--endpoint", s.URL, "--timeout", "2s")
+			draft := filepath.Join(m.Dir, "incoming/disk")
+			run(t, "cp", source, draft)
+			sha512sum(t, draft, data)
+			if n := s.DataRequests(); n != 0 {
+				t.Errorf("%d requests for data", n)
+			}
+			id := strings.Split(string(run(t, "readlink", draft)), "/")[2]
+			rec, ok := s.Images.Image(id)
+			if !ok || rec.Status != "active" || *rec.Size != int64(len(data)) {
+				t.Errorf("%+v", rec)
+			}
+
+			// One that is cut off is not left behind as a short image.
+			s.SetFaults(glancetest.Fault{Match: glancetest.IsUpload, Break: glancetest.CutUpload, After: 1 << 20})
+			if _, err := try(nil, "cp", source, draft+"2"); err == nil {
+				t.Error("a cut upload succeeds")
+			}
+			s.SetFaults()
+			// The first two list nothing that is not public.
+			if list := string(run(t, "ls", filepath.Join(m.Dir, "images"))); release >= server.Diablo && strings.Count(list, "\n") != 1 {
+				t.Errorf("images: %q", list)
+			}
+			run(t, "mv", draft+"2", draft+".tmp")
+			run(t, "mv", draft+".tmp", draft+"2")
+			sha512sum(t, draft+"2", data)
+		})
+	}
+}
