@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes a bootable disk of Debian 12 with Debian's cloud kernel, as raw and as
-# qcow2: DIR/disk.raw and DIR/disk.qcow2. What is there already is kept, so that
-# a directory that outlives the run saves the minutes that this takes.
+# qcow2: DIR/disk.raw and DIR/disk.qcow2. What this script has made before is
+# kept, so that a directory that outlives the run saves the minutes it takes.
 #
 # The disk is like those that clouds offer: 3 GiB, a partition table with its
 # copy in the last sectors, GRUB, one file system with 400 MB of programs, and
@@ -17,7 +17,8 @@ mkdir -p "$1"
 dir=$(cd "$1" && pwd)
 exec 9>"$dir/lock"
 flock 9
-[ ! -e "$dir/disk.qcow2" ] || exit 0
+version=$(sha256sum <"$0")
+[ "$(cat "$dir/version" 2>/dev/null)" != "$version" ] || exit 0
 work=$dir/work root=$dir/work/root disk=$dir/work/disk.raw
 rm -rf "$work"
 mkdir -p "$work"
@@ -48,12 +49,14 @@ END
 mkdir -p "$root/etc/systemd/system/multi-user.target.wants"
 ln -s ../booted.service "$root/etc/systemd/system/multi-user.target.wants/"
 openssl enc -aes-128-ctr -pass pass:data -nosalt </dev/zero 2>/dev/null | head -c 1536M >"$root/srv/data"
+# Emulated on a busy machine, timers are late, which the kernel takes for a
+# broken one; a kernel that gives up ends the machine.
 kernel=$(cd "$root/boot" && echo vmlinuz-*)
 mkdir -p "$root/boot/grub"
 cat >"$root/boot/grub/grub.cfg" <<END
 serial --unit=0
 terminal_output serial
-linux /boot/$kernel root=LABEL=root ro console=ttyS0 quiet systemd.volatile=state
+linux /boot/$kernel root=LABEL=root ro console=ttyS0 quiet systemd.volatile=state no_timer_check panic=-1
 initrd /boot/initrd.img-${kernel#vmlinuz-}
 boot
 END
@@ -76,5 +79,7 @@ dd if="$work/core.img" of="$disk" bs=512 seek=2048 conv=notrunc status=none
 printf '\1\10\0\0\0\0\0\0' | at $((2048 * 512 + 0x1f4)) # and the one after that: 2049
 
 qemu-img convert -f raw -O qcow2 "$disk" "$work/disk.qcow2"
+rm -f "$dir/version"
 mv "$disk" "$dir/disk.raw"
 mv "$work/disk.qcow2" "$dir/disk.qcow2"
+echo "$version" >"$dir/version"
