@@ -18,7 +18,7 @@ bench: build ; sh integration/install.sh bench && GLANCEFS_BENCH_REPORT=$(BENCH_
 performance: ; $(GO) run -C integration/report . $(BENCH_REPORT) $(CURDIR)/docs
 vm: deps ; sh integration/install.sh vm && GLANCEFS_VM=$(VM_DIR) $(GO) test -count=1 -v -timeout 40m -run '^TestVM$$' ./integration
 soak: deps ; GLANCEFS_SOAK=$${GLANCEFS_SOAK:-10m} $(GO) test -count=1 -v -timeout 60m -run '^TestSoak$$' ./integration
-fuzz: ; for f in ./fs:FuzzNames ./fs:FuzzSniff ./cache:FuzzIndex ./glanceapi:FuzzUnquote ./glanceapi:FuzzEachField ./glanceapi:FuzzDecodeImage; do $(GO) test -run '^$$' -fuzz "^$${f#*:}$$" -fuzztime $(FUZZ_TIME) $${f%:*} || exit 1; done
+fuzz: ; for p in ./fs ./cache ./glanceapi; do for f in $$($(GO) test -list "^Fuzz" $$p | grep "^Fuzz"); do $(GO) test -run "^$$" -fuzz "^$$f$$" -fuzztime $(FUZZ_TIME) $$p || exit 1; done; done
 lint: ; test -z "$$(gofmt -l .)" && $(GO) vet ./... && $(GO) run $(STATICCHECK) ./...
 vuln: ; $(GO) run $(GOVULNCHECK) ./...
 man: build ; ./bin/glancefs man docs/package/glancefs.8.md >bin/glancefs.8

@@ -42,7 +42,7 @@ func (r *attempt) save() error {
 	if err != nil {
 		return err
 	}
-	return replaceFile(r.path, b, true)
+	return replaceFile(r.path, true, all(b))
 }
 
 // become moves r on to a state.

@@ -73,6 +73,7 @@ type link struct {
 	kind  string // the directory the link is in
 	id    string // of the image
 	path  string // within the image's directory
+	deep  bool   // the link is one directory further down
 	trust time.Duration
 }
 
@@ -88,7 +89,12 @@ func (l *link) stable() gofs.StableAttr {
 
 func (l *link) life() (entry, attr time.Duration) { return l.trust, l.trust }
 
-func (l *link) target() string { return "../images/" + l.id + l.path }
+func (l *link) target() string {
+	if l.deep {
+		return "../../images/" + l.id + l.path
+	}
+	return "../images/" + l.id + l.path
+}
 
 func (l *link) stat(_ context.Context, a *fuse.Attr) error {
 	l.t.own(a, syscall.S_IFLNK|0o777, l.t.changed(l.id)())

@@ -32,11 +32,22 @@ const (
 	loneLimit = 3
 )
 
-// lister is what the catalog needs of the image service.
+// lister is what the catalog needs to know of the image service's images.
 type lister interface {
 	Image(ctx context.Context, id string) (glanceapi.Image, error)
 	Images(ctx context.Context, q glanceapi.Query) iter.Seq2[glanceapi.Page, error]
+}
+
+// sharer is what it needs to know of who they are shared with.
+type sharer interface {
 	Members(ctx context.Context, id string) ([]glanceapi.Member, error)
+	MemberImages(ctx context.Context, project string) ([]glanceapi.MemberImage, error)
+	Version() string // which tells what images can have members
+}
+
+type listSharer interface {
+	lister
+	sharer
 }
 
 // A catalog is what the mount knows of the service's images. It asks as little
@@ -46,7 +57,7 @@ type lister interface {
 //
 // A failed request never takes away what is known; only a 404 does.
 type catalog struct {
-	service lister
+	service listSharer
 	refresh time.Duration
 	log     *slog.Logger
 	ctx     context.Context       // of the mount
@@ -56,32 +67,39 @@ type catalog struct {
 	mu      sync.Mutex
 	images  map[string]record
 	members map[string]memberList
-	first   *walk     // the first listing, while it grows
-	listing *listing  // the last one that ended well
-	saved   *listing  // of an earlier mount, for as long as there is no other
-	changes int       // of images and listing, counted
-	lone    int       // images asked for one by one since listing was synced
-	sick    bool      // the last request failed
-	probed  time.Time // when a caller last waited for a sick service
+	removed map[string]time.Time // images that were deleted here, and when
+	first   *walk                // the first listing, while it grows
+	listing *listing             // the last one that ended well
+	saved   *listing             // of an earlier mount, for as long as there is no other
+	changes int                  // of images and listing, counted
+	results []*result            // answers to other questions, the last used last
+	lone    int                  // images asked for one by one since listing was synced
+	sick    bool                 // the last request failed
+	probed  time.Time            // when a caller last waited for a sick service
 }
 
 // record is one image and when it was last known to be so.
 type record struct {
 	image glanceapi.Image
 	at    time.Time
+	own   time.Time // when it was last changed here
+	doubt bool      // it may be otherwise by now
 }
 
-// memberList is who one image is shared with and when that was so.
+// memberList is who one image is shared with and when that was so; at no time if
+// it is not known.
 type memberList struct {
 	members []glanceapi.Member
 	at      time.Time
+	own     time.Time // when it was last changed here
 }
 
-func newCatalog(ctx context.Context, service lister, refresh time.Duration, log *slog.Logger) *catalog {
+func newCatalog(ctx context.Context, service listSharer, refresh time.Duration, log *slog.Logger) *catalog {
 	return &catalog{
 		service: service, refresh: refresh, log: log, ctx: ctx, gone: func(glanceapi.Image) {},
 		images:  make(map[string]record),
 		members: make(map[string]memberList),
+		removed: make(map[string]time.Time),
 	}
 }
 
@@ -109,7 +127,7 @@ func (c *catalog) image(ctx context.Context, id string) (glanceapi.Image, error)
 	c.mu.Lock()
 	r, known := c.images[id]
 	listed := known && c.listing.has(id)
-	fresh := known && (time.Since(r.at) < c.refresh || listed && c.listing.fresh(c.refresh))
+	fresh := known && !r.doubt && (time.Since(r.at) < c.refresh || listed && c.listing.fresh(c.refresh))
 	many := listed && c.lone >= loneLimit && !c.listing.worn()
 	c.mu.Unlock()
 	if fresh {
@@ -121,7 +139,10 @@ func (c *catalog) image(ctx context.Context, id string) (glanceapi.Image, error)
 		}
 		return c.recall(ctx, id)
 	}
-	img, err := share(ctx, c, "id "+id, known, func() (*glanceapi.Image, error) { return c.ask(id) })
+	img, err := share(ctx, c, "id "+id, known, func() (*glanceapi.Image, error) {
+		img, err := c.ask(c.ctx, id)
+		return &img, err
+	})
 	if err != nil {
 		return glanceapi.Image{}, err
 	}
@@ -132,49 +153,49 @@ func (c *catalog) image(ctx context.Context, id string) (glanceapi.Image, error)
 }
 
 // ask fetches one image.
-func (c *catalog) ask(id string) (*glanceapi.Image, error) {
-	img, err := c.service.Image(c.ctx, id)
+func (c *catalog) ask(ctx context.Context, id string) (glanceapi.Image, error) {
+	start := time.Now()
+	img, err := c.service.Image(ctx, id)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.lone++
 	if errors.Is(err, iofs.ErrNotExist) {
-		c.drop(id)
-		if c.listing.has(id) {
-			c.adopt(c.listing.walk.amended(nil, map[string]bool{id: true}))
-		}
+		c.lose(id)
 	}
 	if err != nil {
-		return nil, err
+		return glanceapi.Image{}, err
 	}
-	c.keep(img)
-	return &img, nil
+	if !c.keep(img, start) {
+		return glanceapi.Image{}, iofs.ErrNotExist
+	}
+	return c.images[id].image, nil
 }
 
-// keep records an image. A listing in which it was otherwise is amended.
-// Called with mu held.
-func (c *catalog) keep(img glanceapi.Image) {
-	old := c.images[img.ID].image
-	if old.Status == "active" && (img.Status == "queued" || img.Status == "saving") && !img.UpdatedAt.After(old.UpdatedAt) {
-		return // an answer that was long on its way: an image never loses its data
+// keep records an image as an answer to what was asked at a time tells of it,
+// unless what was done here since makes that old. It returns false for an image
+// that is no more. A listing in which it was otherwise is amended. Called with
+// mu held.
+func (c *catalog) keep(img glanceapi.Image, asked time.Time) bool {
+	if c.isRemoved(img.ID, asked) {
+		return false
 	}
-	c.images[img.ID] = record{img, time.Now()}
+	r := c.images[img.ID]
+	if r.own.After(asked) {
+		return true
+	}
+	old := r.image
+	if old.Status == "active" && (img.Status == "queued" || img.Status == "saving") && !img.UpdatedAt.After(old.UpdatedAt) {
+		return true // an answer that was long on its way: an image never loses its data
+	}
+	r.image, r.at, r.doubt = img, time.Now(), false
+	c.images[img.ID] = r
 	if !reflect.DeepEqual(old, img) {
 		c.changes++
 	}
 	if c.listing.has(img.ID) && (old.Name != img.Name || img.Hidden) {
 		c.adopt(c.listing.walk.amended(nil, map[string]bool{img.ID: img.Hidden}))
 	}
-}
-
-// made takes in an image that was made here, so that it is listed, and has its
-// name, at once.
-func (c *catalog) made(img glanceapi.Image) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.keep(img)
-	if c.listing != nil && !img.Hidden && !c.listing.has(img.ID) {
-		c.adopt(c.listing.walk.amended([]string{img.ID}, nil))
-	}
+	return true
 }
 
 // drop forgets an image that is no more. Called with mu held.
@@ -185,48 +206,6 @@ func (c *catalog) drop(id string) {
 	c.changes++
 	delete(c.images, id)
 	delete(c.members, id)
-}
-
-// memberList returns who an image is shared with, as it was at most refresh
-// ago, or, when the service does not answer, as it was last known.
-func (c *catalog) memberList(ctx context.Context, id string) ([]glanceapi.Member, error) {
-	c.mu.Lock()
-	l, known := c.members[id]
-	image := c.images[id].image
-	c.mu.Unlock()
-	if image.Visibility != "" && image.Visibility != "shared" {
-		return nil, nil // only shared images have members, by the v2 API
-	}
-	if known && time.Since(l.at) < c.refresh {
-		return l.members, nil
-	}
-	got, err := share(ctx, c, "members "+id, known, func() (*memberList, error) {
-		members, err := c.service.Members(c.ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		l := memberList{members, time.Now()}
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.members[id] = l
-		return &l, nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	if got == nil {
-		return l.members, nil
-	}
-	return got.members, nil
-}
-
-// knownMembers returns who an image was last known to be shared with, however
-// long ago, and never asks.
-func (c *catalog) knownMembers(id string) ([]glanceapi.Member, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	l, ok := c.members[id]
-	return l.members, ok
 }
 
 // share runs do once for all who ask for the same key at the same time, and

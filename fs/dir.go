@@ -34,6 +34,7 @@ type dir struct {
 	id      uint64
 	refresh time.Duration    // how long the kernel may rely on it
 	changed func() time.Time // its mtime
+	file    string           // names it for those who ask why something in it failed
 }
 
 func (d *dir) stable() gofs.StableAttr {
@@ -60,6 +61,8 @@ var (
 	_ = (gofs.NodeLinker)((*dir)(nil))
 	_ = (gofs.NodeSymlinker)((*dir)(nil))
 	_ = (gofs.NodeRenamer)((*dir)(nil))
+	_ = (gofs.NodeGetxattrer)((*dir)(nil))
+	_ = (gofs.NodeListxattrer)((*dir)(nil))
 )
 
 // Getattr answers stat.
@@ -135,6 +138,16 @@ func (d *dir) Symlink(context.Context, string, string, *fuse.EntryOut) (*gofs.In
 // Rename refuses.
 func (d *dir) Rename(context.Context, string, gofs.InodeEmbedder, string, uint32) syscall.Errno {
 	return d.t.errno("rename", errReadOnly)
+}
+
+// Getxattr tells why something in the directory failed, where that is kept.
+func (d *dir) Getxattr(_ context.Context, name string, dest []byte) (uint32, syscall.Errno) {
+	return d.t.getReason(d.file, name, dest)
+}
+
+// Listxattr names what Getxattr returns.
+func (d *dir) Listxattr(_ context.Context, dest []byte) (uint32, syscall.Errno) {
+	return d.t.listReason(d.file, dest)
 }
 
 // A dirHandle is one reader's way through a directory. go-fuse calls it from

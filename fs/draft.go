@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	iofs "io/fs"
 	"os"
 	"path/filepath"
@@ -110,7 +111,7 @@ func (d *draft) save(durable bool) error {
 	if err != nil || gone {
 		return err
 	}
-	return replaceFile(filepath.Join(d.dir, d.id+aboutSuffix), b, durable)
+	return replaceFile(filepath.Join(d.dir, d.id+aboutSuffix), durable, all(b))
 }
 
 // sync makes d as it is now survive the power. f is its bytes.
@@ -197,15 +198,15 @@ func (d *draft) drained(ctx context.Context, count *int) error {
 	}
 }
 
-// replaceFile writes b to path, whole or not at all. durable is for the power to
-// go off.
-func replaceFile(path string, b []byte, durable bool) error {
+// replaceFile makes path what write writes, or leaves what was there. durable is
+// for the power to go off.
+func replaceFile(path string, durable bool, write func(io.Writer) error) error {
 	half := path + halfSuffix
 	f, err := os.OpenFile(half, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(b)
+	err = write(f)
 	if err == nil && durable {
 		err = f.Sync()
 	}
@@ -225,4 +226,12 @@ func replaceFile(path string, b []byte, durable bool) error {
 		return err
 	}
 	return errors.Join(dir.Sync(), dir.Close())
+}
+
+// all writes b.
+func all(b []byte) func(io.Writer) error {
+	return func(w io.Writer) error {
+		_, err := w.Write(b)
+		return err
+	}
 }

@@ -34,6 +34,7 @@ var errnos = []struct {
 	errno syscall.Errno
 }{
 	{context.Canceled, syscall.EINTR},
+	{glanceapi.ErrProtected, syscall.EPERM},
 	{errAmbiguous, syscall.ENOTUNIQ},
 	{errBusy, syscall.EBUSY},
 	{errNoData, syscall.ENODATA},

@@ -150,3 +150,19 @@ func (in *incoming) rescue(image string, d *draft) {
 	err := d.tell(func(a *about) { a.Name, a.Image, a.Endpoint, a.Tried = escapeName(name), "", "", "" })
 	in.t.log.Warn("the data written for an image is kept as a draft: the image is gone, or has other data", "image", image, "name", name, "err", err)
 }
+
+// imageGone takes away what leads to an image that was deleted here. What was
+// written for it, and is not sent, is kept.
+func (in *incoming) imageGone(image string) {
+	in.mu.Lock()
+	d := in.filling[image]
+	for name, l := range in.links {
+		if l.image == image {
+			in.vacate(name)
+		}
+	}
+	in.mu.Unlock()
+	if d != nil {
+		in.rescue(image, d)
+	}
+}

@@ -2,57 +2,14 @@ package fs
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	iofs "io/fs"
 	"syscall"
-	"time"
 
+	gofs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
-
-// fixed is a view of names that are always there.
-type fixed []struct {
-	name string
-	make func() child
-}
-
-func (f fixed) list(context.Context) (entries, error) {
-	var a array
-	for _, e := range f {
-		s := e.make().stable()
-		a = append(a, fuse.DirEntry{Name: e.name, Mode: s.Mode, Ino: s.Ino})
-	}
-	return a, nil
-}
-
-func (f fixed) lookup(_ context.Context, name string) (child, error) {
-	for _, e := range f {
-		if e.name == name {
-			return e.make(), nil
-		}
-	}
-	return nil, iofs.ErrNotExist
-}
-
-// root is the top of the tree. Its number is the one the kernel expects.
-func (t *tree) root() *dir {
-	return &dir{node: node{t: t}, id: fuse.FUSE_ROOT_ID, refresh: forever, changed: t.since, view: fixed{
-		{"images", func() child { return t.dir("images", imagesView{t}) }},
-		{"by-name", func() child { return t.dir("by-name", byNameView{t}) }},
-		{"incoming", func() child { return t.incomingDir() }},
-		{".glancefs", func() child { return t.dir(".glancefs", t.about()) }},
-	}}
-}
-
-// forever is how long the kernel may rely on what never changes.
-const forever = 24 * time.Hour
-
-// since is the mtime of what came with the mount.
-func (t *tree) since() time.Time { return t.started }
-
-// dir makes a directory of the top level.
-func (t *tree) dir(name string, v view) *dir {
-	return &dir{node: node{t: t}, id: nodeID("top", name), refresh: forever, changed: t.since, view: v}
-}
 
 // imagesView shows the service's images by id. It lists what the service
 // lists, and resolves what it shows, which is more.
@@ -81,24 +38,56 @@ func (e imageEntries) at(ctx context.Context, i int) (fuse.DirEntry, bool, error
 	return fuse.DirEntry{Name: id, Mode: syscall.S_IFDIR, Ino: nodeID("image", id)}, ok, err
 }
 
-// image makes the directory of one image.
-func (t *tree) image(id string) *imageDir {
-	d := &imageDir{id: id}
-	d.dir = dir{
-		node: node{t: t}, id: nodeID("image", id), refresh: t.catalog.refresh, changed: t.changed(id),
-		view: fixed{
-			{"data", func() child { return &imageData{node: node{t: t}, id: id} }},
-			{"meta.json", func() child { return t.meta(id) }},
-			{"members", func() child { return t.members(id) }},
-			{"members.json", func() child { return t.memberFile(id) }},
-		},
-	}
-	return d
+// An imagesDir is images/, where images can be deleted.
+type imagesDir struct{ dir }
+
+func (t *tree) images() *imagesDir { return &imagesDir{*t.dir("images", imagesView{t})} }
+
+func (d *imagesDir) stat(ctx context.Context, a *fuse.Attr) error {
+	err := d.dir.stat(ctx, a)
+	a.Mode |= 0o200
+	return err
 }
 
-// An imageDir is the directory of one image, which bears its fields as
-// extended attributes.
-type imageDir struct {
-	dir
-	id string
+var (
+	_ = (gofs.NodeGetattrer)((*imagesDir)(nil))
+	_ = (gofs.NodeRmdirer)((*imagesDir)(nil))
+)
+
+// Getattr answers stat.
+func (d *imagesDir) Getattr(ctx context.Context, _ gofs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	return d.t.getattr(ctx, d, out)
+}
+
+// Rmdir deletes an image, where that is allowed.
+func (d *imagesDir) Rmdir(ctx context.Context, id string) syscall.Errno {
+	return d.t.told("image/"+id, "delete image "+id, d.t.remove(ctx, id))
+}
+
+// errNoDelete is of what a mount must be made for.
+var errNoDelete = fmt.Errorf("%w without --allow-delete", errReadOnly)
+
+// remove deletes an image. It is gone from everywhere at once.
+func (t *tree) remove(ctx context.Context, id string) error {
+	img, err := t.catalog.image(ctx, id)
+	if err != nil {
+		return err
+	}
+	if !t.allowDelete {
+		return errNoDelete
+	}
+	return t.alter(ctx, id, func(ctx context.Context) error {
+		err := t.service.Delete(ctx, id)
+		if err != nil && !errors.Is(err, iofs.ErrNotExist) {
+			t.catalog.doubt(id)
+			return err
+		}
+		t.catalog.deleted(id)
+		t.incoming.imageGone(id)
+		t.renamed(img)
+		t.staleBelow("query", id)
+		t.staleBelow("by-member", id)
+		t.log.Info("image deleted", "name", img.Name, "image", id)
+		return err
+	})
 }

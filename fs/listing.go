@@ -97,8 +97,9 @@ func (c *catalog) read(w *walk) {
 		ids := make([]string, 0, len(page.Images))
 		c.mu.Lock()
 		for _, img := range page.Images {
-			c.keep(img)
-			ids = append(ids, img.ID)
+			if c.keep(img, start) && !c.images[img.ID].image.Hidden {
+				ids = append(ids, img.ID)
+			}
 		}
 		c.mu.Unlock()
 		w.add(ids...)
@@ -107,7 +108,7 @@ func (c *catalog) read(w *walk) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	w.finish(nil)
-	c.adopt(w)
+	c.adopt(c.settled(w, start))
 	c.listing.full, c.listing.synced, c.listing.clock = start, start, clock
 	c.first, c.lone = nil, 0
 }
@@ -146,7 +147,7 @@ func (c *catalog) update() (*struct{}, error) {
 		return nil, nil // an empty listing of a service that tells no time
 	}
 	start := time.Now()
-	d := delta{gone: make(map[string]bool)}
+	d := delta{start: start, gone: make(map[string]bool)}
 	for page, err := range c.service.Images(c.ctx, glanceapi.Query{UpdatedSince: old.clock.Add(-clockSlack), Sort: "updated_at"}) {
 		if err != nil {
 			return nil, err
@@ -174,6 +175,7 @@ func (c *catalog) update() (*struct{}, error) {
 
 // A delta is what has changed since a listing was true.
 type delta struct {
+	start   time.Time       // when it was asked for
 	first   []string        // new ids, newest first
 	gone    map[string]bool // ids that list no more
 	changed bool
@@ -189,8 +191,11 @@ func (c *catalog) merge(d *delta, page glanceapi.Page) (news bool) {
 	defer c.mu.Unlock()
 	for _, img := range page.Images {
 		r, known := c.images[img.ID]
+		if !c.keep(img, d.start) {
+			continue
+		}
+		img = c.images[img.ID].image
 		news = news || !known || !reflect.DeepEqual(r.image, img)
-		c.keep(img)
 		if img.Hidden {
 			d.gone[img.ID] = true
 		} else if !c.listing.has(img.ID) {
@@ -203,12 +208,13 @@ func (c *catalog) merge(d *delta, page glanceapi.Page) (news bool) {
 }
 
 // adopt makes a whole walk the listing; images of the old one that are not in
-// it are forgotten. Called with mu held.
+// it are forgotten, but for those that there is another reason for. Called with
+// mu held.
 func (c *catalog) adopt(w *walk) {
 	c.changes++
 	if c.listing != nil {
 		for _, id := range c.listing.walk.ids {
-			if !w.seen[id] {
+			if r := c.images[id].image; !w.seen[id] && !r.Hidden && r.Visibility != "community" {
 				c.drop(id)
 			}
 		}

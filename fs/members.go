@@ -30,14 +30,6 @@ type membersView struct {
 	id string // of the image
 }
 
-// members makes the members directory of an image.
-func (t *tree) members(id string) *dir {
-	return &dir{
-		node: node{t: t}, id: nodeID("members", id), refresh: t.catalog.refresh, changed: t.changed(id),
-		view: membersView{t, id},
-	}
-}
-
 // changed is the mtime of what tells about an image.
 func (t *tree) changed(id string) func() time.Time {
 	return func() time.Time {
@@ -97,6 +89,7 @@ func (t *tree) memberOf(id, who, entry string) *text {
 			return len(b)
 		},
 		changed: t.changed(id),
+		put:     func(ctx context.Context, _ process, text []byte) error { return t.putMember(ctx, id, who, text) },
 	}
 }
 
@@ -128,5 +121,6 @@ func (t *tree) memberFile(id string) *text {
 			return len(b)
 		},
 		changed: t.changed(id),
+		put:     func(ctx context.Context, _ process, text []byte) error { return t.putMembers(ctx, id, text) },
 	}
 }

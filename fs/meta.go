@@ -1,16 +1,15 @@
 package fs
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"time"
 
 	"glancefs/glanceapi"
 )
 
 // metadata is the schema of meta.json, in the order of its keys. A key that
-// the API's version lacks, or that has no value, is null.
+// the API's version lacks, or that has no value, is null. A v1 image is public or
+// private, which is_public says there.
 type metadata struct {
 	ID              string            `json:"id"`
 	Name            *string           `json:"name"`
@@ -18,7 +17,7 @@ type metadata struct {
 	Visibility      *string           `json:"visibility"`
 	IsPublic        bool              `json:"is_public"`
 	Protected       bool              `json:"protected"`
-	Hidden          bool              `json:"hidden"`
+	Hidden          *bool             `json:"hidden"`
 	Owner           *string           `json:"owner"`
 	Size            *int64            `json:"size"`
 	VirtualSize     *int64            `json:"virtual_size"`
@@ -35,11 +34,12 @@ type metadata struct {
 	Properties      map[string]string `json:"properties"`
 }
 
-func describe(img glanceapi.Image) metadata {
+// describe returns the metadata of an image as the mount's service has it.
+func (t *tree) describe(img glanceapi.Image) metadata {
 	m := metadata{
 		ID: img.ID, Name: value(img.Name), Status: img.Status,
 		Visibility: value(img.Visibility), IsPublic: img.Visibility == "public",
-		Protected: img.Protected, Hidden: img.Hidden, Owner: value(img.Owner),
+		Protected: img.Protected, Hidden: &img.Hidden, Owner: value(img.Owner),
 		Size: count(img.Size), VirtualSize: count(img.VirtualSize),
 		DiskFormat: value(img.DiskFormat), ContainerFormat: value(img.ContainerFormat),
 		Checksum: value(img.Checksum), HashAlgo: value(img.HashAlgo), HashValue: value(img.HashValue),
@@ -51,6 +51,9 @@ func describe(img glanceapi.Image) metadata {
 	}
 	if m.Properties == nil {
 		m.Properties = map[string]string{}
+	}
+	if t.service.Version() == "v1" {
+		m.Hidden, m.Tags = nil, nil
 	}
 	return m
 }
@@ -76,17 +79,6 @@ func stamp(t time.Time) *string {
 	return value(t.UTC().Format(time.RFC3339))
 }
 
-// encodeJSON is how all JSON of the tree is written: two spaces of indent, one
-// newline at the end, and no escapes that only HTML needs.
-func encodeJSON(v any) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	err := e.Encode(v)
-	return b.Bytes(), err
-}
-
 // meta makes the meta.json of an image.
 func (t *tree) meta(id string) *text {
 	return &text{
@@ -96,16 +88,20 @@ func (t *tree) meta(id string) *text {
 			if err != nil {
 				return nil, err
 			}
-			return encodeJSON(describe(img))
+			return encodeJSON(t.describe(img))
 		},
 		size: func() int {
 			img, ok := t.catalog.known(id)
 			if !ok {
 				return 0
 			}
-			b, _ := encodeJSON(describe(img))
+			b, _ := encodeJSON(t.describe(img))
 			return len(b)
 		},
 		changed: t.changed(id),
+		put:     func(ctx context.Context, by process, text []byte) error { return t.putMeta(ctx, id, by, text) },
+		read: func(by process, text []byte) {
+			t.edits.readings.add(reading{of: id, by: by, text: text})
+		},
 	}
 }

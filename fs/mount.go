@@ -52,6 +52,7 @@ type Config struct {
 	UID, GID   uint32        // who owns the files
 	AllowOther bool          // other users may use the mount
 	ReadOnly   bool
+	Delete     bool   // images and members may be removed
 	Strict     bool   // no byte of an image is readable before all of it is verified
 	Account    string // whose view of which service this is, for State
 	State      *State // what an earlier mount of the account knew, or nil
@@ -82,7 +83,7 @@ func New(dir string, c Config) (*Mount, error) {
 	t := &tree{
 		service: c.Service, catalog: newCatalog(ctx, c.Service, c.Refresh, c.Log),
 		store: c.Store, cacheDir: c.CacheDir,
-		uid: c.UID, gid: c.GID, strict: c.Strict, log: c.Log, started: time.Now(),
+		uid: c.UID, gid: c.GID, strict: c.Strict, allowDelete: c.Delete, log: c.Log, started: time.Now(),
 		notices: make(chan notice, maxNotices),
 	}
 	t.incoming, err = newIncoming(t, filepath.Join(c.CacheDir, "drafts"))

@@ -2,6 +2,7 @@ package fs
 
 import (
 	"context"
+	"time"
 
 	"glancefs/glanceapi"
 )
@@ -9,39 +10,66 @@ import (
 // named returns the images that list under name: from the listing if it has
 // them and is fresh, else by asking for just them, so that a new image has its
 // name at once; when the service does not answer, from the listing as last
-// known.
+// known. Where many are asked for, the listing is brought up to date instead.
 func (c *catalog) named(ctx context.Context, name string) ([]glanceapi.Image, error) {
-	c.mu.Lock()
-	l := c.best()
-	there := l.fresh(c.refresh) && len(l.names[name]) > 0
-	c.mu.Unlock()
-	if !there {
-		found, err := share(ctx, c, "name "+name, l != nil, func() (*[]glanceapi.Image, error) { return c.askName(name) })
-		if err != nil {
-			return nil, err
-		}
-		if found != nil {
-			return *found, nil
-		}
+	if images, ok := c.listedAs(name, false); ok {
+		return images, nil
 	}
 	c.mu.Lock()
+	known := c.best() != nil
+	many := c.listing != nil && c.lone >= loneLimit && !c.listing.worn()
+	c.mu.Unlock()
+	if many {
+		if _, err := share(ctx, c, "list", true, c.update); err != nil {
+			return nil, err
+		}
+		if images, ok := c.listedAs(name, false); ok {
+			return images, nil
+		}
+	}
+	found, err := share(ctx, c, "name "+name, known, func() (*[]glanceapi.Image, error) { return c.askName(name) })
+	if err != nil {
+		return nil, err
+	}
+	if found != nil {
+		return *found, nil
+	}
+	images, _ := c.listedAs(name, true)
+	return images, nil
+}
+
+// listedAs returns the images that are listed under name; ok is false where there
+// are none, or, but for stale, the listing is not fresh.
+func (c *catalog) listedAs(name string, stale bool) (images []glanceapi.Image, ok bool) {
+	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.recorded(l.names[name]), nil
+	l := c.best()
+	if l == nil || !stale && !l.fresh(c.refresh) {
+		return nil, false
+	}
+	images = c.recorded(l.names[name])
+	return images, len(images) > 0
 }
 
 // askName fetches the images of one name. The name is compared here too: a
 // server that does not know the filter answers with everything.
 func (c *catalog) askName(name string) (*[]glanceapi.Image, error) {
 	var found []glanceapi.Image
+	start := time.Now()
+	c.mu.Lock()
+	c.lone++
+	c.mu.Unlock()
 	for page, err := range c.service.Images(c.ctx, glanceapi.Query{Name: name}) {
 		if err != nil {
 			return nil, err
 		}
 		c.mu.Lock()
 		for _, img := range page.Images {
-			if img.Name == name && !img.Hidden {
-				c.keep(img)
-				found = append(found, img)
+			if img.Name != name || img.Hidden || !c.keep(img, start) {
+				continue
+			}
+			if now := c.images[img.ID].image; now.Name == name && !now.Hidden {
+				found = append(found, now)
 			}
 		}
 		c.mu.Unlock()

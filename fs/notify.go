@@ -2,13 +2,19 @@ package fs
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	gofs "github.com/hanwen/go-fuse/v2/fs"
 )
 
-// A notice is an entry of a directory of the top level that the kernel is to
-// look up anew although it may rely on it for a while yet.
-type notice struct{ dir, name string }
+// A notice is an entry of a directory of the top level, or of every directory in
+// that, which the kernel is to look up anew although it may rely on it for a while
+// yet.
+type notice struct {
+	dir, name string
+	below     bool
+}
 
 // maxNotices is how many wait to be told. More are dropped: the kernel then
 // relies on what it has for as long as it was told that it may.
@@ -17,9 +23,14 @@ const maxNotices = 64
 // stale has the kernel told of an entry that means something else now. It never
 // waits: the kernel may take the notice only once it has the answer to what we
 // are doing.
-func (t *tree) stale(dir, name string) {
+func (t *tree) stale(dir, name string) { t.tell(notice{dir: dir, name: name}) }
+
+// staleBelow does so of entries of the directories in one.
+func (t *tree) staleBelow(dir, name string) { t.tell(notice{dir, name, true}) }
+
+func (t *tree) tell(n notice) {
 	select {
-	case t.notices <- notice{dir, name}:
+	case t.notices <- n:
 	default:
 	}
 }
@@ -29,11 +40,23 @@ func (t *tree) notify(ctx context.Context, root *gofs.Inode) {
 	for {
 		select {
 		case n := <-t.notices:
-			if dir := root.GetChild(n.dir); dir != nil {
+			for _, dir := range n.dirs(root) {
 				dir.NotifyEntry(n.name) // that there is nothing to forget is no failure
 			}
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+// dirs are the directories of a notice that the kernel knows.
+func (n notice) dirs(root *gofs.Inode) []*gofs.Inode {
+	dir := root.GetChild(n.dir)
+	switch {
+	case dir == nil:
+		return nil
+	case n.below:
+		return slices.Collect(maps.Values(dir.Children()))
+	}
+	return []*gofs.Inode{dir}
 }

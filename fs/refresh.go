@@ -12,7 +12,7 @@ import (
 // ends. What is known is kept for as long as the service does not answer.
 func (m *Mount) Refresh(ctx context.Context) {
 	select {
-	case <-m.tree.catalog.doubt():
+	case <-m.tree.catalog.distrust():
 	case <-ctx.Done():
 	}
 }
@@ -26,13 +26,14 @@ func (c *catalog) answering() bool {
 	return !c.sick
 }
 
-// doubt makes nothing fresh any more, and has the listing, if there is one, read
+// distrust makes nothing fresh any more, and has the listing, if there is one, read
 // anew. The channel has one value when that is done, or is closed.
-func (c *catalog) doubt() <-chan singleflight.Result {
+func (c *catalog) distrust() <-chan singleflight.Result {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for id, r := range c.images {
-		c.images[id] = record{image: r.image}
+		r.at = time.Time{}
+		c.images[id] = r
 	}
 	for id, l := range c.members {
 		c.members[id] = memberList{members: l.members}

@@ -1,12 +1,16 @@
 package fs
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	iofs "io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"glancefs/glanceapi"
@@ -14,83 +18,114 @@ import (
 
 const (
 	stateFile = "catalog.json"
-	// saveEvery is how often what has become known is saved, if anything has.
+	// saveEvery is how often what has become known is saved, if anything has, and
+	// if that takes no more than one part in saveShare of the time.
 	saveEvery = 5 * time.Second
+	saveShare = 50
+	// saveBatch is how many images are looked at at a time for that.
+	saveBatch = 1000
 )
 
 // A State is what a mount knows of the service's images, kept beside the
 // cache: with it a mount can start, and serve what is cached, while the service
-// is down.
+// is down. On disk the images come behind the rest of it, one by one.
 type State struct {
+	Format   int    // stateFormat
 	Account  string // whose view of which service it is
 	Endpoint string
 	Version  string
-	Images   []glanceapi.Image
-	Listed   []string // ids in the order of the last listing; null before there was one
+	Listed   []string          // ids in the order of the last listing; null before there was one
+	Images   []glanceapi.Image `json:"-"`
 }
 
+const stateFormat = 2
+
 // LoadState reads the state beside the cache in dir. It fails with
-// io/fs.ErrNotExist when there is none, or when it is of another account.
+// io/fs.ErrNotExist when there is none, or when it is of another account or
+// format.
 func LoadState(dir, account string) (*State, error) {
-	b, err := os.ReadFile(filepath.Join(dir, stateFile))
+	f, err := os.Open(filepath.Join(dir, stateFile))
 	if err != nil {
 		return nil, err
 	}
+	defer f.Close()
+	d := json.NewDecoder(bufio.NewReader(f))
 	var s State
-	if err := json.Unmarshal(b, &s); err != nil {
+	if err := d.Decode(&s); err != nil {
 		return nil, fmt.Errorf("%s: %w", stateFile, err)
 	}
-	if s.Account != account {
-		return nil, fmt.Errorf("%s is of %s: %w", stateFile, s.Account, iofs.ErrNotExist)
+	if s.Account != account || s.Format != stateFormat {
+		return nil, fmt.Errorf("%s is of %s, in format %d: %w", stateFile, s.Account, s.Format, iofs.ErrNotExist)
 	}
-	return &s, nil
-}
-
-// save writes s in place of what was there, or leaves that.
-func (s *State) save(dir string) error {
-	b, err := json.Marshal(s)
-	if err != nil {
-		return err
+	for {
+		var img glanceapi.Image
+		switch err := d.Decode(&img); {
+		case err == io.EOF:
+			return &s, nil
+		case err != nil:
+			return nil, fmt.Errorf("%s: %w", stateFile, err)
+		}
+		s.Images = append(s.Images, img)
 	}
-	return replaceFile(filepath.Join(dir, stateFile), b, false)
 }
 
 // keepState saves the catalog whenever it has changed, until ctx ends.
 func (t *tree) keepState(ctx context.Context, account string) {
-	tick := time.NewTicker(saveEvery)
-	defer tick.Stop()
+	wait := saveEvery
 	var saved int
 	for more := true; more; {
 		select {
-		case <-tick.C:
+		case <-time.After(wait):
 		case <-ctx.Done():
 			more = false
 		}
-		s, changes := t.catalog.state()
+		changes := t.catalog.count()
 		if changes == saved {
 			continue
 		}
-		s.Account, s.Endpoint, s.Version = account, t.service.Endpoint(), t.service.Version()
-		if err := s.save(t.cacheDir); err != nil {
+		start := time.Now()
+		s := State{Format: stateFormat, Account: account, Endpoint: t.service.Endpoint(), Version: t.service.Version()}
+		err := replaceFile(filepath.Join(t.cacheDir, stateFile), false, func(w io.Writer) error { return t.catalog.save(w, s) })
+		if err != nil {
 			t.log.Warn("what is known of the images is not saved", "err", err)
 			continue
 		}
-		saved = changes
+		saved, wait = changes, max(saveEvery, saveShare*time.Since(start))
 	}
 }
 
-// state returns what is known, and a number that changes whenever that does.
-func (c *catalog) state() (s *State, changes int) {
+// count returns a number that changes whenever what is known does.
+func (c *catalog) count() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s = &State{}
-	for _, r := range c.images {
-		s.Images = append(s.Images, r.image)
-	}
+	return c.changes
+}
+
+// save writes what is known, with s as the beginning. What becomes known
+// meanwhile may or may not be in it.
+func (c *catalog) save(w io.Writer, s State) error {
+	c.mu.Lock()
+	ids := slices.Collect(maps.Keys(c.images))
 	if l := c.best(); l != nil {
 		s.Listed = l.walk.ids
 	}
-	return s, c.changes
+	c.mu.Unlock()
+	buf := bufio.NewWriter(w)
+	e := json.NewEncoder(buf)
+	if err := e.Encode(s); err != nil {
+		return err
+	}
+	for batch := range slices.Chunk(ids, saveBatch) {
+		c.mu.Lock()
+		images := c.recorded(batch)
+		c.mu.Unlock()
+		for _, img := range images {
+			if err := e.Encode(img); err != nil {
+				return err
+			}
+		}
+	}
+	return buf.Flush()
 }
 
 // restore takes in what was known once. It is not fresh, so it only serves when

@@ -2,6 +2,7 @@ package fs
 
 import (
 	"context"
+	"sync"
 	"syscall"
 	"time"
 
@@ -9,7 +10,8 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
-// A text is a small file whose content is made when it is opened.
+// A text is a small file whose content is made when it is opened, and which may
+// be written.
 type text struct {
 	node
 	kind, of string // what it is, and of what: its identity
@@ -20,17 +22,39 @@ type text struct {
 	size func() int
 	// changed is the mtime.
 	changed func() time.Time
+	// put makes what the text tells of what a process has written; nil for a text
+	// that cannot be written.
+	put func(ctx context.Context, by process, text []byte) error
+	// read, if it is not nil, is told of who reads what.
+	read func(by process, text []byte)
+
+	mu        sync.Mutex
+	revisions []*revision // those that are open
+	cut       time.Time   // when it was made empty for a writer that is yet to come
 }
+
+// file names the text for those who ask about it.
+func (f *text) file() string { return f.kind + "/" + f.of }
 
 func (f *text) stable() gofs.StableAttr {
 	return gofs.StableAttr{Mode: syscall.S_IFREG, Ino: nodeID(f.kind, f.of)}
 }
 
-// life is short for attributes, because the size is one of them.
-func (f *text) life() (entry, attr time.Duration) { return f.t.catalog.refresh, 0 }
+// life is short for attributes, because the size is one of them. A text that can
+// be written may have been put in another's place by renaming.
+func (f *text) life() (entry, attr time.Duration) {
+	if f.put != nil {
+		return 0, 0
+	}
+	return f.t.catalog.refresh, 0
+}
 
 func (f *text) stat(_ context.Context, a *fuse.Attr) error {
-	f.t.own(a, syscall.S_IFREG|0o444, f.changed())
+	mode := uint32(syscall.S_IFREG | 0o444)
+	if f.put != nil {
+		mode |= 0o200
+	}
+	f.t.own(a, mode, f.changed())
 	n := int64(f.size())
 	sized(a, n, n)
 	return nil
@@ -40,11 +64,44 @@ var (
 	_ = (gofs.NodeGetattrer)((*text)(nil))
 	_ = (gofs.NodeOpener)((*text)(nil))
 	_ = (gofs.NodeReader)((*text)(nil))
+	_ = (gofs.NodeSetattrer)((*text)(nil))
+	_ = (gofs.NodeGetxattrer)((*text)(nil))
+	_ = (gofs.NodeListxattrer)((*text)(nil))
 )
 
 // Getattr answers stat.
-func (f *text) Getattr(ctx context.Context, _ gofs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+func (f *text) Getattr(ctx context.Context, h gofs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	if r, ok := h.(*revision); ok {
+		return r.Getattr(ctx, out)
+	}
 	return f.t.getattr(ctx, f, out)
+}
+
+// Setattr cuts the text for its writer, or changes the length of what is written. What else programs set on what they copy is taken and forgotten.
+func (f *text) Setattr(ctx context.Context, h gofs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
+	size, sized := in.GetSize()
+	r, ok := h.(*revision)
+	switch {
+	case ok:
+		return r.Setattr(ctx, in, out)
+	case f.put == nil:
+		return f.node.Setattr(ctx, h, in, out)
+	case sized && size != 0:
+		return f.t.errno("truncate "+f.kind, errReadOnly)
+	case sized:
+		f.truncate(who(ctx))
+	}
+	return f.t.getattr(ctx, f, out)
+}
+
+// Getxattr tells why the text could not be written.
+func (f *text) Getxattr(_ context.Context, name string, dest []byte) (uint32, syscall.Errno) {
+	return f.t.getReason(f.file(), name, dest)
+}
+
+// Listxattr names what Getxattr returns.
+func (f *text) Listxattr(_ context.Context, dest []byte) (uint32, syscall.Errno) {
+	return f.t.listReason(f.file(), dest)
 }
 
 // page is the content of one open text.
@@ -54,20 +111,27 @@ type page []byte
 // to cache it, which also lets reads pass the size that stat told.
 func (f *text) Open(ctx context.Context, flags uint32) (gofs.FileHandle, uint32, syscall.Errno) {
 	if flags&syscall.O_ACCMODE != syscall.O_RDONLY {
-		return nil, 0, f.t.errno("open "+f.kind, errReadOnly)
+		r, err := f.revise(ctx, flags)
+		if err != nil {
+			return nil, 0, f.t.errno("open "+f.file(), err)
+		}
+		return r, fuse.FOPEN_DIRECT_IO, 0
 	}
 	p, err := f.render(ctx)
 	if err != nil {
-		return nil, 0, f.t.errno("read "+f.kind+" "+f.of, err)
+		return nil, 0, f.t.errno("read "+f.file(), err)
+	}
+	if f.read != nil {
+		f.read(who(ctx), p)
 	}
 	return page(p), fuse.FOPEN_DIRECT_IO | fuse.FOPEN_NOFLUSH, 0
 }
 
 // Read returns part of what Open made.
-func (f *text) Read(_ context.Context, h gofs.FileHandle, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
-	p, ok := h.(page)
-	if !ok || off >= int64(len(p)) {
-		return fuse.ReadResultData(nil), 0
+func (f *text) Read(ctx context.Context, h gofs.FileHandle, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
+	if r, ok := h.(*revision); ok {
+		return r.Read(ctx, dest, off)
 	}
-	return fuse.ReadResultData(p[off:min(int64(len(p)), off+int64(len(dest)))]), 0
+	p, _ := h.(page)
+	return part(p, len(dest), off), 0
 }

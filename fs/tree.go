@@ -38,8 +38,20 @@ type maker interface {
 	TakesUUIDs() bool
 	Create(ctx context.Context, n glanceapi.NewImage) (glanceapi.Image, error)
 	Upload(ctx context.Context, id string, data io.ReaderAt, size int64, o glanceapi.UploadOptions) error
+}
+
+// changer is what changing and removing images needs of it.
+type changer interface {
 	Update(ctx context.Context, id string, ch glanceapi.Change) (glanceapi.Image, error)
 	Delete(ctx context.Context, id string) error
+}
+
+// memberChanger is what sharing them needs of it.
+type memberChanger interface {
+	AddMember(ctx context.Context, id string, m glanceapi.Member) error
+	SetMember(ctx context.Context, id string, m glanceapi.Member) error
+	RemoveMember(ctx context.Context, id, project string) error
+	ReplaceMembers(ctx context.Context, id string, all []glanceapi.Member) error
 }
 
 // describer is what .glancefs tells of the image service.
@@ -52,9 +64,11 @@ type describer interface {
 
 // A service is the image service as the tree uses it.
 type service interface {
-	lister
+	listSharer
 	opener
 	maker
+	changer
+	memberChanger
 	describer
 }
 
@@ -71,8 +85,10 @@ type tree struct {
 	metrics  *prometheus.Registry
 
 	notices chan notice
+	edits   edits
 
-	strict bool // data is not readable before it is verified
+	strict      bool // data is not readable before it is verified
+	allowDelete bool // images and members can be removed
 
 	lastError atomic.Pointer[failure]
 	data      sync.Map // of *imageData, by node number: those that were opened

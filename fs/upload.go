@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	iofs "io/fs"
@@ -212,7 +213,7 @@ func (in *incoming) adopt(d *draft, s *spool, img glanceapi.Image) {
 
 // fail gives the draft back, with the reason.
 func (in *incoming) fail(d *draft, u *upload, err error) {
-	name := u.name
+	name := cmp.Or(u.name, d.name())
 	if name == "" {
 		name = "images/" + d.known().Image + "/data"
 	}

@@ -70,6 +70,47 @@ func (w *walk) at(ctx context.Context, i int) (id string, ok bool, err error) {
 	}
 }
 
+// has reports whether id is among those found so far.
+func (w *walk) has(id string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.seen[id]
+}
+
+// search reports whether id is found, in the end.
+func (w *walk) search(ctx context.Context, id string) (bool, error) {
+	for {
+		w.mu.Lock()
+		found, done, err, grown := w.seen[id], w.done, w.err, w.grown
+		w.mu.Unlock()
+		if found {
+			return true, nil
+		}
+		if done {
+			return false, err
+		}
+		select {
+		case <-grown:
+		case <-ctx.Done():
+			return false, context.Cause(ctx)
+		}
+	}
+}
+
+// ended reports whether the walk has.
+func (w *walk) ended() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.done
+}
+
+// len is how many ids were found so far.
+func (w *walk) len() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.ids)
+}
+
 // ready reports whether at(i) answers at once.
 func (w *walk) ready(i int) bool {
 	w.mu.Lock()

@@ -9,15 +9,10 @@ import (
 	iofs "io/fs"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"glancefs/cache"
 	"glancefs/glanceapi"
 )
-
-// maxSidecar bounds what is read of a file of metadata: a hundred times what
-// an image with all its properties has.
-const maxSidecar = 1 << 20
 
 // A wish is what is asked for of an image that is yet to be made, in the words
 // of meta.json.
@@ -89,12 +84,12 @@ func (w *wish) set(key string, value json.RawMessage) error {
 	case key == "properties":
 		place = &w.Properties
 	case !ok:
-		return fmt.Errorf("no key is called %q: %w", key, iofs.ErrInvalid)
+		return noSuchKey(key)
 	case place == nil:
 		return nil
 	}
 	if err := json.Unmarshal(value, place); err != nil {
-		return fmt.Errorf("%s cannot be %.80s: %w", key, value, iofs.ErrInvalid)
+		return notThat(key, value)
 	}
 	return nil
 }
@@ -102,21 +97,13 @@ func (w *wish) set(key string, value json.RawMessage) error {
 // read takes in a file of metadata: the JSON object that meta.json has, of
 // which any key may be missing, and store and type besides.
 func (w *wish) read(r io.Reader) error {
-	b, err := io.ReadAll(io.LimitReader(r, maxSidecar+1))
+	b, err := io.ReadAll(io.LimitReader(r, maxText+1))
 	if err != nil {
 		return err
 	}
-	var keys map[string]json.RawMessage
-	err = json.Unmarshal(b, &keys)
-	switch {
-	case len(b) > maxSidecar:
-		return fmt.Errorf("metadata of more than %d bytes: %w", maxSidecar, iofs.ErrInvalid)
-	case !utf8.Valid(b):
-		return fmt.Errorf("metadata that is not UTF-8: %w", iofs.ErrInvalid)
-	case err != nil:
-		return fmt.Errorf("metadata that is no JSON object: %v: %w", err, iofs.ErrInvalid)
-	case keys == nil:
-		return fmt.Errorf("metadata that is no JSON object: %w", iofs.ErrInvalid)
+	keys, err := object(b)
+	if err != nil {
+		return fmt.Errorf("metadata: %w", err)
 	}
 	for key, value := range keys {
 		if err := w.set(key, value); err != nil {

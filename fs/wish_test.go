@@ -48,7 +48,7 @@ func TestWishRefused(t *testing.T) {
 		``, `{`, `[]`, `"x"`, `null`, `{} {}`, `{"nosuch": 1}`, `{"name": 1}`, `{"min_disk": "1"}`, `{"min_disk": -1}`, `{"min_ram": 1.5}`,
 		`{"size": -1e3}`, `{"tags": "x"}`, `{"tags": [1]}`, `{"properties": {"x": 1}}`, `{"properties": []}`, `{"protected": "yes"}`,
 		`{"visibility": "private", "is_public": true}`, `{"hash_algo": "sha999", "hash_value": "00"}`, "{\"name\": \"\xff\"}",
-		`{"name": "` + strings.Repeat("x", maxSidecar) + `"}`,
+		`{"name": "` + strings.Repeat("x", maxText) + `"}`,
 	} {
 		if err := newWish().read(strings.NewReader(text)); !errors.Is(err, iofs.ErrInvalid) {
 			t.Errorf("%.50q: %v", text, err)

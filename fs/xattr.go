@@ -4,11 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
-
-	gofs "github.com/hanwen/go-fuse/v2/fs"
 
 	"glancefs/glanceapi"
 )
@@ -22,12 +19,12 @@ const (
 // attributes returns the extended attributes of an image: every key of
 // meta.json that has a value, and every property by its own key. A property
 // that is called like a field is shown by meta.json only.
-func attributes(img glanceapi.Image) map[string]string {
+func (t *tree) attributes(img glanceapi.Image) map[string]string {
 	attrs := make(map[string]string)
 	for k, v := range img.Properties {
 		attrs[fieldPrefix+k] = v
 	}
-	b, _ := json.Marshal(describe(img))
+	b, _ := json.Marshal(t.describe(img))
 	var fields map[string]json.RawMessage
 	_ = json.Unmarshal(b, &fields) // of our own making
 	for k, raw := range fields {
@@ -56,14 +53,17 @@ func answer(value string, dest []byte) (uint32, syscall.Errno) {
 
 // getxattr returns one attribute of an image from what is known of it.
 func (t *tree) getxattr(ctx context.Context, id, name string, dest []byte) (uint32, syscall.Errno) {
-	if !strings.HasPrefix(name, fieldPrefix) {
+	switch {
+	case name == errorAttr:
+		return t.getReason("image/"+id, name, dest)
+	case !strings.HasPrefix(name, fieldPrefix):
 		return 0, t.errno("getxattr", errNoAttr)
 	}
 	img, err := t.catalog.recall(ctx, id)
 	if err != nil {
 		return 0, t.errno("getxattr", err)
 	}
-	value, ok := attributes(img)[name]
+	value, ok := t.attributes(img)[name]
 	if !ok {
 		return 0, t.errno("getxattr", errNoAttr)
 	}
@@ -77,7 +77,10 @@ func (t *tree) listxattr(ctx context.Context, id string, dest []byte, more ...st
 		return 0, t.errno("listxattr", err)
 	}
 	names := more
-	for name := range attributes(img) {
+	if t.edits.reasons.get("image/"+id) != "" {
+		names = append(names, errorAttr)
+	}
+	for name := range t.attributes(img) {
 		// The kernel takes no longer names, and ends each with a NUL.
 		if len(name) <= nameMax && !strings.Contains(name, "\x00") {
 			names = append(names, name)
@@ -93,48 +96,4 @@ func answerNames(names []string, dest []byte) (uint32, syscall.Errno) {
 		return 0, 0
 	}
 	return answer(strings.Join(names, "\x00")+"\x00", dest)
-}
-
-var (
-	_ = (gofs.NodeGetxattrer)((*imageDir)(nil))
-	_ = (gofs.NodeListxattrer)((*imageDir)(nil))
-	_ = (gofs.NodeGetxattrer)((*imageData)(nil))
-	_ = (gofs.NodeListxattrer)((*imageData)(nil))
-)
-
-// Getxattr returns a field of the image.
-func (d *imageDir) Getxattr(ctx context.Context, name string, dest []byte) (uint32, syscall.Errno) {
-	return d.t.getxattr(ctx, d.id, name, dest)
-}
-
-// Listxattr names the fields of the image.
-func (d *imageDir) Listxattr(ctx context.Context, dest []byte) (uint32, syscall.Errno) {
-	return d.t.listxattr(ctx, d.id, dest)
-}
-
-// Getxattr returns a field of the image, how much of it this host holds, or
-// whether all of that is known to be right.
-func (d *imageData) Getxattr(ctx context.Context, name string, dest []byte) (uint32, syscall.Errno) {
-	switch name {
-	case heldAttr:
-		img, err := d.current(ctx)
-		if err != nil {
-			return 0, d.t.errno("getxattr", err)
-		}
-		return answer(strconv.FormatInt(d.t.store.Held(d.t.blobKey(img)), 10), dest)
-	case verifiedAttr:
-		return answer(d.verification(), dest)
-	case errorAttr:
-		draft := d.t.incoming.filler(d.id)
-		if draft == nil || draft.known().Error == "" {
-			return 0, d.t.errno("getxattr", errNoAttr)
-		}
-		return answer(draft.known().Error, dest)
-	}
-	return d.t.getxattr(ctx, d.id, name, dest)
-}
-
-// Listxattr names what Getxattr returns.
-func (d *imageData) Listxattr(ctx context.Context, dest []byte) (uint32, syscall.Errno) {
-	return d.t.listxattr(ctx, d.id, dest, heldAttr, verifiedAttr)
 }

@@ -43,6 +43,7 @@ func mountCommand() *cli.Command {
 			text("endpoint", "", "`URL` of an image service to use without Keystone"),
 			text("os-cloud", "", "`NAME` of the cloud in clouds.yaml"),
 			text("env-file", "", "`FILE` of OS_* variables, read anew on SIGHUP; with a - before it it may be missing"),
+			text("api-version", "auto", "of the Images API: v1, v2, or auto for the newest that the service has"),
 			text("os-cacert", "", "PEM `FILE` of certificates to trust besides the system's"),
 			cacheDirFlag("`DIR` of this mount's own for image bytes"),
 			text("cache-size", "50%", "`SIZE` the cache may reach: bytes, KiB, MiB, GiB, TiB or a % of its file system"),
@@ -50,6 +51,7 @@ func mountCommand() *cli.Command {
 			span("timeout", time.Minute, "how long a reader waits for a service that does not answer; 0 for ever"),
 			text("verify", "lazy", "lazy, or strict: no byte of an image is readable before all of it is\n\tfetched and matches its checksum"),
 			yes("read-only", "refuse all changes"),
+			yes("allow-delete", "let rmdir delete images, and rm members"),
 			yes("allow-other", "let other users, such as the one qemu runs as, use the mount"),
 			id("uid", os.Getuid(), "owner of the files"),
 			id("gid", os.Getgid(), "group of the files"),
@@ -157,7 +159,7 @@ func mount(ctx context.Context, c *cli.Context, dir string, log *slog.Logger) (*
 	name := accountName(c)
 	state, stateErr := fs.LoadState(cacheDir, name)
 	service, err := connect(ctx, &account{glanceapi.Config{
-		Endpoint: c.String("endpoint"), Cloud: c.String("os-cloud"),
+		Endpoint: c.String("endpoint"), Cloud: c.String("os-cloud"), APIVersion: c.String("api-version"),
 		CACert: c.String("os-cacert"), Timeout: c.Duration("timeout"), Log: log,
 	}, env}, state)
 	if errors.Is(err, iofs.ErrPermission) {
@@ -176,7 +178,7 @@ func mount(ctx context.Context, c *cli.Context, dir string, log *slog.Logger) (*
 	m, err := fs.New(dir, fs.Config{
 		Service: service, Source: c.String("fsname"), Version: c.App.Version, Account: name, State: state,
 		Store: store, CacheDir: cacheDir, Refresh: c.Duration("refresh"), UID: uint32(uid), GID: uint32(gid),
-		AllowOther: c.Bool("allow-other"), ReadOnly: c.Bool("read-only"), Strict: verify == "strict", Log: log,
+		AllowOther: c.Bool("allow-other"), ReadOnly: c.Bool("read-only"), Delete: c.Bool("allow-delete"), Strict: verify == "strict", Log: log,
 	})
 	if err != nil {
 		store.Close()

@@ -109,6 +109,15 @@ func (s *service) Members(ctx context.Context, id string) ([]glanceapi.Member, e
 	return c.Members(ctx, id)
 }
 
+// MemberImages asks which images are shared with a project.
+func (s *service) MemberImages(ctx context.Context, project string) ([]glanceapi.MemberImage, error) {
+	c, err := s.reach(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return c.MemberImages(ctx, project)
+}
+
 // OpenData opens a stream of image data.
 func (s *service) OpenData(ctx context.Context, id string, off, n, size int64) (glanceapi.Data, error) {
 	c, err := s.reach(ctx)
@@ -160,6 +169,42 @@ func (s *service) Delete(ctx context.Context, id string) error {
 		return err
 	}
 	return c.Delete(ctx, id)
+}
+
+// AddMember shares an image with a project.
+func (s *service) AddMember(ctx context.Context, id string, m glanceapi.Member) error {
+	c, err := s.reach(ctx)
+	if err != nil {
+		return err
+	}
+	return c.AddMember(ctx, id, m)
+}
+
+// SetMember changes how an image is shared with a project.
+func (s *service) SetMember(ctx context.Context, id string, m glanceapi.Member) error {
+	c, err := s.reach(ctx)
+	if err != nil {
+		return err
+	}
+	return c.SetMember(ctx, id, m)
+}
+
+// RemoveMember ends the sharing of an image with a project.
+func (s *service) RemoveMember(ctx context.Context, id, project string) error {
+	c, err := s.reach(ctx)
+	if err != nil {
+		return err
+	}
+	return c.RemoveMember(ctx, id, project)
+}
+
+// ReplaceMembers shares an image with these projects and no others.
+func (s *service) ReplaceMembers(ctx context.Context, id string, all []glanceapi.Member) error {
+	c, err := s.reach(ctx)
+	if err != nil {
+		return err
+	}
+	return c.ReplaceMembers(ctx, id, all)
 }
 
 // Endpoint is the service's address, which identifies the cloud.

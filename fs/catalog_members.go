@@ -1,0 +1,63 @@
+package fs
+
+import (
+	"context"
+	"time"
+
+	"glancefs/glanceapi"
+)
+
+// memberList returns who an image is shared with, as it was at most refresh
+// ago, or, when the service does not answer, as it was last known.
+func (c *catalog) memberList(ctx context.Context, id string) ([]glanceapi.Member, error) {
+	c.mu.Lock()
+	l, known := c.members[id]
+	known = known && !l.at.IsZero()
+	image := c.images[id].image
+	c.mu.Unlock()
+	if c.service.Version() != "v1" && image.Visibility != "" && image.Visibility != "shared" {
+		return nil, nil // only shared images have members, by the v2 API
+	}
+	if known && time.Since(l.at) < c.refresh {
+		return l.members, nil
+	}
+	got, err := share(ctx, c, "members "+id, known, func() (*memberList, error) {
+		start := time.Now()
+		members, err := c.service.Members(c.ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		l := memberList{members: members, at: time.Now(), own: c.members[id].own}
+		if !l.own.After(start) {
+			c.members[id] = l
+		}
+		return &l, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if got == nil {
+		return l.members, nil
+	}
+	return got.members, nil
+}
+
+// knownMembers returns who an image was last known to be shared with, however
+// long ago, and never asks.
+func (c *catalog) knownMembers(id string) ([]glanceapi.Member, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l, ok := c.members[id]
+	return l.members, ok && !l.at.IsZero()
+}
+
+// reshared forgets who an image was shared with, because that was changed here.
+func (c *catalog) reshared(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.forgetResults()
+	c.members[id] = memberList{own: time.Now()}
+	c.flights.Forget("members " + id) // who asks from now on is not to share an older answer
+}

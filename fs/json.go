@@ -1,0 +1,88 @@
+package fs
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	iofs "io/fs"
+	"unicode/utf8"
+)
+
+// maxText bounds, in bytes, what is read or written of one file of JSON: a
+// hundred times what an image with all its properties has.
+const maxText = 1 << 20
+
+// encodeJSON is how all JSON of the tree is written: two spaces of indent, one
+// newline at the end, and no escapes that only HTML needs.
+func encodeJSON(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	err := e.Encode(v)
+	return b.Bytes(), err
+}
+
+// decodeJSON reads what somebody has written. Its errors are io/fs.ErrInvalid
+// and say where the text is wrong.
+func decodeJSON(b []byte, v any) error {
+	err := json.Unmarshal(b, v)
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	switch {
+	case len(b) > maxText:
+		return fmt.Errorf("more than %d bytes: %w", maxText, iofs.ErrInvalid)
+	case !utf8.Valid(b):
+		return fmt.Errorf("%s: not UTF-8: %w", position(b, validUpTo(b)), iofs.ErrInvalid)
+	case errors.As(err, &syntax):
+		return fmt.Errorf("%s: no JSON: %w: %w", position(b, int(syntax.Offset)-1), err, iofs.ErrInvalid)
+	case errors.As(err, &kind) && kind.Field == "":
+		return fmt.Errorf("a JSON %s is not what belongs here: %w", kind.Value, iofs.ErrInvalid)
+	case errors.As(err, &kind):
+		return fmt.Errorf("%s: %s cannot be a %s: %w", position(b, int(kind.Offset)-1), kind.Field, kind.Value, iofs.ErrInvalid)
+	case err != nil:
+		return fmt.Errorf("no JSON: %w: %w", err, iofs.ErrInvalid)
+	}
+	return nil
+}
+
+// validUpTo returns how many bytes of b are UTF-8.
+func validUpTo(b []byte) int {
+	for i := 0; i < len(b); {
+		r, n := utf8.DecodeRune(b[i:])
+		if r == utf8.RuneError && n == 1 {
+			return i
+		}
+		i += n
+	}
+	return len(b)
+}
+
+// position reads like "line 3, column 5", for the byte at off.
+func position(b []byte, off int) string {
+	before := b[:max(0, min(off, len(b)))]
+	line := bytes.LastIndexByte(before, '\n') + 1
+	return fmt.Sprintf("line %d, column %d", bytes.Count(before, []byte("\n"))+1, utf8.RuneCount(before[line:])+1)
+}
+
+// object reads a JSON object of metadata, of which any key may be missing.
+func object(b []byte) (map[string]json.RawMessage, error) {
+	var keys map[string]json.RawMessage
+	if err := decodeJSON(b, &keys); err != nil {
+		return nil, err
+	}
+	if keys == nil {
+		return nil, fmt.Errorf("null is not what belongs here: %w", iofs.ErrInvalid)
+	}
+	return keys, nil
+}
+
+// noSuchKey and notThat refuse a key, and a value of one.
+func noSuchKey(key string) error {
+	return fmt.Errorf("no key is called %.80q: %w", key, iofs.ErrInvalid)
+}
+
+func notThat(key string, value json.RawMessage) error {
+	return fmt.Errorf("%s cannot be %.80s: %w", key, value, iofs.ErrInvalid)
+}

@@ -1,0 +1,134 @@
+package fs
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"glancefs/glanceapi"
+)
+
+const (
+	// maxResults and maxFound bound what is kept of answers: to how many
+	// questions, and how many images they name together. Who reads one has it as
+	// long as that takes.
+	maxResults = 64
+	maxFound   = 1 << 18
+)
+
+// A result is the images that the service names in answer to a question, in its
+// order. It may still grow.
+type result struct {
+	question string
+	walk     *walk
+	at       time.Time // when it was asked
+}
+
+// result returns the answer to a question, for which find asks, as it was at
+// most refresh ago, or as last known when the service does not answer.
+func (c *catalog) result(ctx context.Context, question string, find func(context.Context, *walk) error) *walk {
+	c.mu.Lock()
+	old := c.takeResult(question)
+	if old != nil && (time.Since(old.at) < c.refresh || !old.walk.ended()) {
+		c.results = append(c.results, old)
+		c.mu.Unlock()
+		return old.walk
+	}
+	r := &result{question, newWalk(), time.Now()}
+	c.results = append(c.results, r)
+	c.mu.Unlock()
+	go c.fill(r, old, find)
+	if old != nil && !c.answers(ctx, r.walk) {
+		return old.walk
+	}
+	return r.walk
+}
+
+// takeResult takes the answer to a question out of those that are kept, and
+// returns it; nil if there is none. Called with mu held.
+func (c *catalog) takeResult(question string) *result {
+	i := slices.IndexFunc(c.results, func(r *result) bool { return r.question == question })
+	if i < 0 {
+		return nil
+	}
+	r := c.results[i]
+	c.results = slices.Delete(c.results, i, i+1)
+	return r
+}
+
+// fill asks for r. If that fails it gives way to the one before it, old.
+func (c *catalog) fill(r, old *result, find func(context.Context, *walk) error) {
+	err := find(c.ctx, r.walk)
+	c.note(err)
+	r.walk.finish(err)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if i := slices.Index(c.results, r); err != nil && i >= 0 {
+		c.results = slices.Delete(c.results, i, i+1)
+		if old != nil {
+			c.results = append(c.results, old)
+		}
+	}
+	found := 0
+	for i, r := range slices.Backward(c.results) {
+		if found += r.walk.len(); found > maxFound || len(c.results)-i > maxResults {
+			c.results = slices.Delete(c.results, 0, i+1)
+			break
+		}
+	}
+}
+
+// forgetResults forgets all answers, because of what was done here. Called with
+// mu held.
+func (c *catalog) forgetResults() { c.results = nil }
+
+// find returns the images that q selects.
+func (c *catalog) find(ctx context.Context, question string, q glanceapi.Query) *walk {
+	return c.result(ctx, question, func(ctx context.Context, w *walk) error {
+		start := time.Now()
+		for page, err := range c.service.Images(ctx, q) {
+			if err != nil {
+				return err
+			}
+			var ids []string
+			c.mu.Lock()
+			for _, img := range page.Images {
+				if c.keep(img, start) {
+					ids = append(ids, img.ID)
+				}
+			}
+			c.mu.Unlock()
+			w.add(ids...)
+		}
+		return nil
+	})
+}
+
+// sharedWith returns the images that are shared with a project.
+func (c *catalog) sharedWith(ctx context.Context, project string) *walk {
+	return c.result(ctx, "shared with "+project, func(ctx context.Context, w *walk) error {
+		images, err := c.service.MemberImages(ctx, project)
+		for _, m := range images {
+			w.add(m.ID)
+		}
+		return err
+	})
+}
+
+// isSharedWith reports whether an image is shared with a project, by the answer to
+// that or, where there is none, by the image alone.
+func (c *catalog) isSharedWith(ctx context.Context, id, project string) (bool, error) {
+	c.mu.Lock()
+	i := slices.IndexFunc(c.results, func(r *result) bool { return r.question == "shared with "+project })
+	known := i >= 0 && time.Since(c.results[i].at) < c.refresh && c.results[i].walk.has(id)
+	c.mu.Unlock()
+	if known {
+		return true, nil
+	}
+	if _, err := c.image(ctx, id); err != nil {
+		return false, err
+	}
+	members, err := c.memberList(ctx, id)
+	_, is := memberIn(members, project)
+	return is, err
+}

@@ -1,0 +1,143 @@
+package fs
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	iofs "io/fs"
+	"maps"
+	"slices"
+
+	"glancefs/glanceapi"
+)
+
+// readMember reads a member that somebody has written, by its keys. null, and
+// what is left out, says nothing.
+func readMember(text []byte) (glanceapi.Member, error) {
+	var m glanceapi.Member
+	keys, err := object(text)
+	if err != nil {
+		return m, err
+	}
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
+		place, ok := map[string]any{"member_id": &m.ID, "status": &m.Status, "can_share": &m.CanShare}[key]
+		if !ok {
+			return m, noSuchKey(key)
+		}
+		if json.Unmarshal(keys[key], place) != nil {
+			return m, notThat(key, keys[key])
+		}
+	}
+	return m, nil
+}
+
+// share changes who an image is shared with, by do, which is given who it was
+// shared with of late. What comes of it is asked for when somebody wants to know.
+func (t *tree) share(ctx context.Context, id string, do func(context.Context, []glanceapi.Member) error) error {
+	return t.alter(ctx, id, func(ctx context.Context) error {
+		have, err := t.catalog.memberList(ctx, id)
+		if err != nil {
+			return err
+		}
+		defer t.catalog.reshared(id)
+		return do(ctx, have)
+	})
+}
+
+// memberIn returns what a list says of a project.
+func memberIn(list []glanceapi.Member, who string) (glanceapi.Member, bool) {
+	i := slices.IndexFunc(list, func(m glanceapi.Member) bool { return m.ID == who })
+	if i < 0 {
+		return glanceapi.Member{}, false
+	}
+	return list[i], true
+}
+
+// putMember makes one member of an image what was written of it.
+func (t *tree) putMember(ctx context.Context, id, who string, text []byte) error {
+	m, err := readMember(text)
+	if err != nil {
+		return err
+	}
+	if m.ID != "" && m.ID != who {
+		return fmt.Errorf("member_id cannot be changed: %w", iofs.ErrInvalid)
+	}
+	m.ID = who
+	return t.share(ctx, id, func(ctx context.Context, have []glanceapi.Member) error {
+		had, _ := memberIn(have, who)
+		if m.Status == had.Status {
+			m.Status = ""
+		}
+		if m.CanShare != nil && had.CanShare != nil && *m.CanShare == *had.CanShare {
+			m.CanShare = nil
+		}
+		if m.Status == "" && m.CanShare == nil {
+			return nil
+		}
+		return t.service.SetMember(ctx, id, m)
+	})
+}
+
+// putMembers shares an image with the projects of a list that was written, and no
+// others.
+func (t *tree) putMembers(ctx context.Context, id string, text []byte) error {
+	want, err := readMembers(text)
+	if err != nil {
+		return err
+	}
+	return t.share(ctx, id, func(ctx context.Context, have []glanceapi.Member) error {
+		for i, m := range want {
+			had, there := memberIn(have, m.ID)
+			if !there {
+				had.Status = "pending" // as of every new one
+			}
+			if m.Status == had.Status {
+				want[i].Status = ""
+			}
+		}
+		return t.service.ReplaceMembers(ctx, id, want)
+	})
+}
+
+// readMembers reads a list of members.
+func readMembers(text []byte) ([]glanceapi.Member, error) {
+	var list []json.RawMessage
+	if err := decodeJSON(text, &list); err != nil {
+		return nil, err
+	}
+	if list == nil {
+		return nil, fmt.Errorf("null is not what belongs here: %w", iofs.ErrInvalid)
+	}
+	all := make([]glanceapi.Member, len(list))
+	for i, raw := range list {
+		m, err := readMember(raw)
+		if err == nil && m.ID == "" {
+			err = fmt.Errorf("no member_id: %w", iofs.ErrInvalid)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("member %d of the list: %w", i+1, err)
+		}
+		all[i] = m
+	}
+	return all, nil
+}
+
+// addMember shares an image with a project, which stays as it is if it is a
+// member already.
+func (t *tree) addMember(ctx context.Context, id, who string) (added bool, err error) {
+	err = t.share(ctx, id, func(ctx context.Context, have []glanceapi.Member) error {
+		if _, there := memberIn(have, who); there {
+			return nil
+		}
+		added = true
+		return t.service.AddMember(ctx, id, glanceapi.Member{ID: who})
+	})
+	return added && err == nil, err
+}
+
+// removeMember ends the sharing of an image with a project.
+func (t *tree) removeMember(ctx context.Context, id, who string) error {
+	return t.share(ctx, id, func(ctx context.Context, _ []glanceapi.Member) error {
+		return t.service.RemoveMember(ctx, id, who)
+	})
+}
