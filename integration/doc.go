@@ -20,9 +20,9 @@
 // always a child process with a deadline, never the test process itself: a
 // mount that hangs fails its test and no other.
 //
-// BenchmarkRead measures glancefs against other tools (make bench),
-// TestSoak goes on for as long as it is told (make
-// soak), and TestVM boots virtual machines (make vm).
+// BenchmarkRead measures glancefs against other tools (make bench), TestSoak goes
+// on for as long as it is told (make soak), and TestVM boots virtual machines
+// (make vm).
 //
 // Scripts in testdata are testscript scripts (a line is a command that must
 // succeed, or with "!" must fail); script_test.go says which commands they have
