@@ -62,7 +62,9 @@ func zipped(text string) []byte {
 // no service means well with: an error that says so comes of it, in bounded time
 // and memory.
 func TestHostileAnswers(t *testing.T) {
-	many := func(record string, n int) string { return `{"images":[` + strings.Repeat(record+",", n) + record + `]}` }
+	many := func(record string, n int) string {
+		return `{"images":[` + strings.Repeat(record+",", n) + record + `]}`
+	}
 	for _, c := range []struct {
 		name  string
 		h     http.HandlerFunc
