@@ -131,7 +131,7 @@ func (s *Store) giveBack(buf *buffer) {
 // the number of blobs, not with their sizes.
 func Open(c Config) (*Store, error) {
 	blobs := filepath.Join(c.Dir, "blobs")
-	if err := os.MkdirAll(blobs, 0o700); err != nil {
+	if err := PrivateDir(blobs); err != nil {
 		return nil, fmt.Errorf("cache directory: %w", err)
 	}
 	lock, err := lockDir(c.Dir)
@@ -175,7 +175,7 @@ func recency[K comparable]() *simplelru.LRU[K, struct{}] {
 // lockDir takes the lock of dir. A process that is just ending gives it up
 // soon, so that a mount may follow an unmount at once.
 func lockDir(dir string) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := OpenPrivate(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR)
 	if err != nil {
 		return nil, err
 	}

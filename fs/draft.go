@@ -202,7 +202,8 @@ func (d *draft) drained(ctx context.Context, count *int) error {
 // for the power to go off.
 func replaceFile(path string, durable bool, write func(io.Writer) error) error {
 	half := path + halfSuffix
-	f, err := os.OpenFile(half, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	os.Remove(half) // one of an earlier process, or what somebody else has put there
+	f, err := os.OpenFile(half, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,8 @@ import (
 
 	"golang.org/x/sync/semaphore"
 	"golang.org/x/sys/unix"
+
+	"glancefs/cache"
 )
 
 // maxUploads is how many drafts are sent at a time. More would not make the link
@@ -61,7 +63,7 @@ func newIncoming(t *tree, dir string) (*incoming, error) {
 	}
 	in.ctx, in.cancel = context.WithCancelCause(context.Background())
 	in.quiet, in.hush = context.WithCancel(in.ctx)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := cache.PrivateDir(dir); err != nil {
 		return nil, err
 	}
 	return in, in.load()

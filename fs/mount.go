@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
@@ -75,6 +76,11 @@ func New(dir string, c Config) (*Mount, error) {
 	if err := CheckMountpoint(dir); err != nil {
 		return nil, err
 	}
+	if c.AllowOther {
+		if err := checkAllowOther(); err != nil {
+			return nil, err
+		}
+	}
 	dir, err := resolve(dir)
 	if err != nil {
 		return nil, err
@@ -120,8 +126,8 @@ func New(dir string, c Config) (*Mount, error) {
 	if !c.ReadOnly {
 		t.incoming.resume()
 	}
-	if err := boundReadAhead(dir); err != nil {
-		c.Log.Info("kernel read-ahead stays at its default; a little more is fetched than is read", "err", err)
+	if lacks := lacks(dir); len(lacks) > 0 {
+		c.Log.Info("the mount goes without what takes more privileges", "lacks", strings.Join(lacks, "; "))
 	}
 	return m, nil
 }
@@ -166,17 +172,6 @@ func CheckMountpoint(dir string) error {
 		return fmt.Errorf("mountpoint %s is not empty", dir)
 	}
 	return nil
-}
-
-// boundReadAhead makes the kernel read less ahead on the mount at dir, which root
-// may.
-func boundReadAhead(dir string) error {
-	var st unix.Stat_t
-	if err := unix.Stat(dir, &st); err != nil {
-		return err
-	}
-	file := fmt.Sprintf("/sys/class/bdi/%d:%d/read_ahead_kb", unix.Major(st.Dev), unix.Minor(st.Dev))
-	return os.WriteFile(file, fmt.Appendln(nil, readAhead), 0)
 }
 
 // Wait returns when the tree is no longer mounted.

@@ -50,7 +50,7 @@ type openData struct {
 }
 
 func newPassthrough(raw fuse.RawFileSystem, t *tree, log *slog.Logger) *passthrough {
-	p := &passthrough{RawFileSystem: raw, tree: t, log: log, open: make(map[uint64]*openData)}
+	p := &passthrough{RawFileSystem: raw, tree: t, log: log, open: make(map[uint64]*openData), refused: !mayAdmin()}
 	p.opens = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "glancefs_data_opens_total", Help: "Image data opened, by who reads it from then on: the kernel (passthrough) or glancefs.",
 	}, []string{"reader"})

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"time"
 
+	"glancefs/cache"
 	"glancefs/glanceapi"
 )
 
@@ -44,7 +45,7 @@ const stateFormat = 2
 // io/fs.ErrNotExist when there is none, or when it is of another account or
 // format.
 func LoadState(dir, account string) (*State, error) {
-	f, err := os.Open(filepath.Join(dir, stateFile))
+	f, err := cache.OpenPrivate(filepath.Join(dir, stateFile), os.O_RDONLY)
 	if err != nil {
 		return nil, err
 	}
