@@ -6,7 +6,6 @@ import (
 	iofs "io/fs"
 	"iter"
 	"log/slog"
-	"reflect"
 	"sync"
 	"time"
 
@@ -169,43 +168,6 @@ func (c *catalog) ask(ctx context.Context, id string) (glanceapi.Image, error) {
 		return glanceapi.Image{}, iofs.ErrNotExist
 	}
 	return c.images[id].image, nil
-}
-
-// keep records an image as an answer to what was asked at a time tells of it,
-// unless what was done here since makes that old. It returns false for an image
-// that is no more. A listing in which it was otherwise is amended. Called with
-// mu held.
-func (c *catalog) keep(img glanceapi.Image, asked time.Time) bool {
-	if c.isRemoved(img.ID, asked) {
-		return false
-	}
-	r := c.images[img.ID]
-	if r.own.After(asked) {
-		return true
-	}
-	old := r.image
-	if old.Status == "active" && (img.Status == "queued" || img.Status == "saving") && !img.UpdatedAt.After(old.UpdatedAt) {
-		return true // an answer that was long on its way: an image never loses its data
-	}
-	r.image, r.at, r.doubt = img, time.Now(), false
-	c.images[img.ID] = r
-	if !reflect.DeepEqual(old, img) {
-		c.changes++
-	}
-	if c.listing.has(img.ID) && (old.Name != img.Name || img.Hidden) {
-		c.adopt(c.listing.walk.amended(nil, map[string]bool{img.ID: img.Hidden}))
-	}
-	return true
-}
-
-// drop forgets an image that is no more. Called with mu held.
-func (c *catalog) drop(id string) {
-	if r, ok := c.images[id]; ok {
-		c.gone(r.image)
-	}
-	c.changes++
-	delete(c.images, id)
-	delete(c.members, id)
 }
 
 // share runs do once for all who ask for the same key at the same time, and
