@@ -6,6 +6,7 @@ import (
 	iofs "io/fs"
 	"iter"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -209,7 +210,7 @@ var errSlow = errors.New("the image service does not answer")
 func (c *catalog) note(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	failed := err != nil && !errors.Is(err, iofs.ErrNotExist) && !errors.Is(err, iofs.ErrPermission)
+	failed := err != nil && !isRefusal(err)
 	switch {
 	case failed && !c.sick:
 		c.log.Warn("image service does not answer; what is known is served", "err", err)
@@ -217,6 +218,13 @@ func (c *catalog) note(err error) {
 		c.log.Info("image service answers again")
 	}
 	c.sick = failed
+}
+
+// isRefusal reports whether err is an answer all the same.
+func isRefusal(err error) bool {
+	return slices.ContainsFunc([]error{iofs.ErrNotExist, iofs.ErrPermission, iofs.ErrInvalid, errors.ErrUnsupported}, func(no error) bool {
+		return errors.Is(err, no)
+	})
 }
 
 // patience is how long a caller waits for an answer; 0 is for those who are not
