@@ -3,7 +3,9 @@ package command
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
 	"os"
 	"time"
 
@@ -29,8 +31,25 @@ func newSupervisor(log *slog.Logger) *supervisor {
 	return &supervisor{watchdog, log}
 }
 
+// tellLimit is how long systemd may take to take a message.
+const tellLimit = time.Second
+
+// tell sends a message. A systemd that takes none, because it is stuck itself, does
+// not hold the mount.
 func (s *supervisor) tell(state string) {
-	if _, err := daemon.SdNotify(false, state); err != nil {
+	socket := os.Getenv("NOTIFY_SOCKET")
+	if socket == "" {
+		return
+	}
+	conn, err := net.DialTimeout("unixgram", socket, tellLimit)
+	if err == nil {
+		defer conn.Close()
+		err = conn.SetWriteDeadline(time.Now().Add(tellLimit))
+	}
+	if err == nil {
+		_, err = io.WriteString(conn, state)
+	}
+	if err != nil {
 		s.log.Warn("systemd not told", "err", err)
 	}
 }
@@ -60,7 +79,8 @@ func (s *supervisor) watch(ctx context.Context, status func() string, answers fu
 	}
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	told, heard, silent := status(), time.Now(), false
+	told, heard := status(), time.Now()
+	var failed time.Time
 	for {
 		select {
 		case <-tick.C:
@@ -81,9 +101,12 @@ func (s *supervisor) watch(ctx context.Context, status func() string, answers fu
 		case err == nil:
 			heard = time.Now()
 			s.tell(daemon.SdNotifyWatchdog)
-		case !silent && ctx.Err() == nil:
-			s.log.Error("the mount does not answer, so the watchdog hears nothing", "err", err)
+		case ctx.Err() == nil:
+			// One line for as long as it goes on, or comes and goes.
+			if time.Since(failed) > s.watchdog {
+				s.log.Error("the mount does not answer, so the watchdog hears nothing", "err", err)
+			}
+			failed = time.Now()
 		}
-		silent = err != nil
 	}
 }
