@@ -126,8 +126,8 @@ func TestHostileServer(t *testing.T) {
 		"slow":        func(w http.ResponseWriter, r *http.Request) { stream(w, 50*time.Millisecond) },
 		"silent":      func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
 		"gzip":        func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Content-Encoding", "gzip"); serve(w, r) },
-		"elsewhere":   func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, h.other+"/x", 302) },
-		"circle":      func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, 302) },
+		"elsewhere":   func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, h.other+"/x", http.StatusFound) },
+		"circle":      func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, http.StatusFound) },
 		"other range": func(w http.ResponseWriter, r *http.Request) { lie(w, "bytes 4096-69631/1048576", good[4096:69632]) },
 		"wrong total": func(w http.ResponseWriter, r *http.Request) { lie(w, "bytes 0-65535/99999999", good[:65536]) },
 		"long headers": func(w http.ResponseWriter, r *http.Request) {
