@@ -17,9 +17,10 @@ import (
 
 const (
 	// A caller with an answer in hand, if a stale one, waits this long for a
-	// better one; less while the service is known not to answer.
+	// better one; less while the service is known not to answer, so that all that
+	// the caller does takes no more than 100 ms.
 	patience     = time.Second
-	sickPatience = 100 * time.Millisecond
+	sickPatience = 80 * time.Millisecond
 	// While the service does not answer, it is asked, and waited for, by one
 	// caller in so long; the others with an answer in hand get that at once.
 	probeEvery = time.Second
@@ -213,6 +214,7 @@ func (c *catalog) note(err error) {
 	failed := err != nil && !isRefusal(err)
 	switch {
 	case failed && !c.sick:
+		c.probed = time.Now() // by the caller that has just waited
 		c.log.Warn("image service does not answer; what is known is served", "err", err)
 	case !failed && c.sick:
 		c.log.Info("image service answers again")
