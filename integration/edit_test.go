@@ -181,6 +181,45 @@ func editAtOnce(t *testing.T, endpoint, id, kept string, flags ...string) {
 	}
 }
 
+// TestSharersAtOnce shares one image with many projects at once, and ends some of it.
+func TestSharersAtOnce(t *testing.T) {
+	t.Parallel()
+	source, _ := noiseFile(t, 1000)
+	g := started(t, noauth)
+	queens := glancetest.New(t, func(s *server.Server) { s.Release = server.Queens })
+	for api, service := range map[string][2]string{
+		"v2": {g.URL, g.Upload(t, "", "many-sharers", source)},
+		"v1": {queens.URL, queens.Add(t, "many-sharers", []byte("x"))},
+	} {
+		t.Run(api, func(t *testing.T) {
+			m := mount(t, "--endpoint", service[0], "--api-version", api, "--allow-delete")
+			dir := filepath.Join(m.Dir, "images", service[1], "members")
+			run(t, "touch", filepath.Join(dir, "gone-1"), filepath.Join(dir, "gone-2"))
+			var sharers sync.WaitGroup
+			do := func(program, who string) {
+				sharers.Go(func() {
+					if _, err := try(nil, program, filepath.Join(dir, who)); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			want := ""
+			for i := range 8 {
+				who := fmt.Sprintf("project-%d", i)
+				do("touch", who)
+				do("touch", who)
+				want += who + "\n"
+			}
+			do("rm", "gone-1")
+			do("rm", "gone-2")
+			sharers.Wait()
+			if list := string(run(t, "ls", dir)); list != want {
+				t.Errorf("shared with %q", list)
+			}
+		})
+	}
+}
+
 // anotherMount reads an image's meta.json by a mount of its own.
 func anotherMount(t *testing.T, endpoint, id string, flags []string) []byte {
 	m := mount(t, append(flags, "--endpoint", endpoint)...)
