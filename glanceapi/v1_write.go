@@ -165,7 +165,10 @@ func (v v1) took(ctx context.Context, r recordV1, c claim) error {
 		return nil
 	}
 	_, err := v.head(ctx, r.ID)
-	return plain(err, fs.ErrInvalid)
+	if e, ok := refused(err, http.StatusInternalServerError); ok && !e.temporary {
+		return fmt.Errorf("image %s: this service cannot hold text that is not ASCII: %w: %w", r.ID, fs.ErrInvalid, err)
+	}
+	return err
 }
 
 func pythonBool(b bool) string {

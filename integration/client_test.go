@@ -27,6 +27,7 @@ var releases = map[string]server.Release{
 //	[members]    images can be shared, which they can from Diablo on
 //	[private]    private images are listed, which they are from Diablo on
 //	[uuid]       ids are UUIDs, which they are from Essex on
+//	[utf8]       there is other text than ASCII, which there is after Essex
 //	[Essex] ...  the server has the habits of that release
 //
 // The scripts of a server run at once and share one mount, so each names its
@@ -41,8 +42,7 @@ func TestClient(t *testing.T) {
 	for name, release := range releases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := glancetest.New(t)
-			s.Images.Release = release
+			s := glancetest.New(t, func(s *server.Server) { s.Release = release })
 			clientScripts(t, s.URL, name, release)
 		})
 	}
@@ -61,6 +61,9 @@ func clientScripts(t *testing.T, endpoint, name string, release server.Release) 
 	if release >= server.Essex {
 		holds = append(holds, "uuid")
 	}
+	if release > server.Essex {
+		holds = append(holds, "utf8")
+	}
 	const token = "root:tenant0:admin"
 	m := mountEnv(t, []string{"OS_TOKEN=" + token}, "--endpoint", endpoint, "--api-version", api, "--allow-delete", "--timeout", "5s")
 	p := scripts("testdata/client")
@@ -73,7 +76,7 @@ func clientScripts(t *testing.T, endpoint, name string, release server.Release) 
 		return newScript(e, &script{})
 	}
 	p.Condition = func(cond string) (bool, error) {
-		known := slices.Contains([]string{"v1", "v2", "members", "private", "uuid", "Glance"}, cond)
+		known := slices.Contains([]string{"v1", "v2", "members", "private", "uuid", "utf8", "Glance"}, cond)
 		if _, is := releases[cond]; !is && !known {
 			return false, fmt.Errorf("no condition %q", cond)
 		}

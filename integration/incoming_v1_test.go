@@ -18,8 +18,7 @@ func TestOldServers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := glancetest.New(t)
-			s.Images.Release = release
+			s := glancetest.New(t, func(s *server.Server) { s.Release = release })
 			source, data := noiseFile(t, 3<<20)
 			m := mount(t, "--endpoint", s.URL, "--timeout", "2s")
 			draft := filepath.Join(m.Dir, "incoming/disk")

@@ -38,12 +38,16 @@ type Server struct {
 }
 
 // New starts a server without images over a temporary directory. It ends with
-// the test.
-func New(tb testing.TB) *Server {
+// the test. Each opt may change what answers before it does, which is the only time
+// if the first to ask is another process.
+func New(tb testing.TB, opts ...func(*server.Server)) *Server {
 	tb.Helper()
 	images, err := server.New(tb.TempDir())
 	if err != nil {
 		tb.Fatal(err)
+	}
+	for _, opt := range opts {
+		opt(images)
 	}
 	s := Over(images)
 	h := httptest.NewServer(s)
