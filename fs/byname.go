@@ -24,8 +24,9 @@ func (v byNameView) list(ctx context.Context) (entries, error) {
 		return nil, err
 	}
 	var a array
+	suffix := v.t.idSuffix()
 	for name, images := range names {
-		entry, ok := plainEntry(name)
+		entry, ok := plainEntry(name, suffix)
 		for _, img := range images {
 			if !ok || len(images) > 1 {
 				entry = uniqueEntry(img)
@@ -38,7 +39,7 @@ func (v byNameView) list(ctx context.Context) (entries, error) {
 }
 
 func (v byNameView) lookup(ctx context.Context, entry string) (child, error) {
-	if id, ok := splitUnique(entry); ok {
+	if id, ok := splitUnique(entry, v.t.idSuffix()); ok {
 		img, err := v.t.catalog.image(ctx, id)
 		if err != nil {
 			return nil, err

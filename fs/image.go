@@ -7,12 +7,10 @@ import (
 	"io"
 	iofs "io/fs"
 	"os"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	gofs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 
@@ -56,7 +54,7 @@ func (d *imageData) stat(ctx context.Context, a *fuse.Attr) error {
 	d.t.own(a, syscall.S_IFREG|0o444, img.UpdatedAt)
 	// Whatever becomes of the image, its size stays: a file that shrinks reads
 	// as one that has ended.
-	sized(a, max(img.Size, 0), d.t.store.Held(d.t.blobKey(img)))
+	sized(a, max(img.Size, 0), d.t.held(img))
 	return nil
 }
 
@@ -185,7 +183,7 @@ func (d *imageData) open(ctx context.Context) (*cache.Blob, error) {
 		return d.blob, nil
 	}
 	d.image = img
-	d.blob, err = d.t.store.Blob(d.t.blobKey(img), img.Size, digest(img), source{d.t.service, img.ID, img.Size})
+	d.blob, err = d.t.blob(img)
 	return d.blob, err
 }
 
@@ -220,64 +218,28 @@ func (d *imageData) incomplete() {
 	}
 }
 
-// verification is what user.glancefs.verified tells.
-func (d *imageData) verification() string {
+// verification is what user.glancefs.verified tells. The blob of a file that is not
+// open is looked into when all of it is here: if it has been verified that is
+// written down, and else it is about to be.
+func (d *imageData) verification(ctx context.Context) string {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.blob == nil {
-		return "unknown"
+	blob := d.blob
+	d.mu.Unlock()
+	if blob == nil {
+		img, err := d.current(ctx)
+		if err != nil || img.Size <= 0 || d.t.held(img) < img.Size {
+			return "unknown"
+		}
+		if blob, err = d.t.blob(img); err != nil {
+			return "unknown"
+		}
+		defer blob.Close()
 	}
-	switch d.blob.Verification() {
+	switch blob.Verification() {
 	case cache.Verified:
 		return "yes"
 	case cache.Mismatched:
 		return "no"
 	}
 	return "unknown"
-}
-
-// blobKey names an image's bytes for all clouds and all times: an id may be
-// used again only by an administrator who edits the database, and then the
-// checksum, or where there is none the date, is another.
-func (t *tree) blobKey(img glanceapi.Image) cache.Key {
-	sum := img.HashValue
-	if sum == "" {
-		sum = img.Checksum
-	}
-	if sum == "" {
-		sum = img.CreatedAt.UTC().Format(time.RFC3339)
-	}
-	return cache.Key(fmt.Sprintf("%s %s %d %s", t.service.Endpoint(), img.ID, img.Size, sum))
-}
-
-// digest is what an image's data is verified against: the service's chosen
-// hash, or the md5 that older services have only, or nothing.
-func digest(img glanceapi.Image) cache.Digest {
-	switch {
-	case img.HashValue != "" && cache.CanVerify(img.HashAlgo):
-		return cache.Digest{Algo: img.HashAlgo, Value: strings.ToLower(img.HashValue)}
-	case img.Checksum != "":
-		return cache.Digest{Algo: "md5", Value: strings.ToLower(img.Checksum)}
-	}
-	return cache.Digest{}
-}
-
-// A source fetches the bytes of one image.
-type source struct {
-	service opener
-	id      string
-	size    int64
-}
-
-// Open opens a stream of image data. What the service has refused for good is
-// marked as such; everything else is worth another try.
-func (s source) Open(ctx context.Context, off, n int64) (cache.Stream, error) {
-	data, err := s.service.OpenData(ctx, s.id, off, n, s.size)
-	if err != nil {
-		if !glanceapi.Temporary(err) {
-			err = backoff.Permanent(err)
-		}
-		return cache.Stream{}, err
-	}
-	return cache.Stream{Body: data.Body, Start: data.Start, End: data.End}, nil
 }

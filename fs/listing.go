@@ -66,11 +66,15 @@ func (c *catalog) list(ctx context.Context) (*walk, error) {
 	return l.walk, nil
 }
 
-// answers reports whether a first walk gets anywhere while a caller has patience.
+// answers reports whether a walk gets anywhere while a caller who has an older one
+// has patience.
 func (c *catalog) answers(ctx context.Context, w *walk) bool {
-	ctx, cancel := context.WithTimeout(ctx, c.patience(true))
+	wait, cancel := context.WithTimeout(ctx, c.patience(true))
 	defer cancel()
-	_, _, err := w.at(ctx, 0)
+	_, _, err := w.at(wait, 0)
+	if err != nil && wait.Err() != nil && ctx.Err() == nil {
+		c.note(errSlow)
+	}
 	return err == nil
 }
 

@@ -11,9 +11,20 @@ import (
 // nameMax is the longest file name Linux takes, in bytes (NAME_MAX).
 const nameMax = 255
 
-// idSuffix is what tells an image apart at the end of a by-name entry. Ids are
-// UUIDs on every server of today and integers on those of 2011.
-var idSuffix = regexp.MustCompile(`^(.*)@([0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[0-9]+)$`)
+// What tells an image apart at the end of a by-name entry: ids are UUIDs on every
+// service with the v2 API, and may be integers on those of 2011.
+var (
+	uuidSuffix   = regexp.MustCompile(`^(.*)@([0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})$`)
+	numberSuffix = regexp.MustCompile(`^(.*)@([0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[0-9]+)$`)
+)
+
+// idSuffix is what tells an image of the service apart.
+func (t *tree) idSuffix() *regexp.Regexp {
+	if t.service.Version() == "v1" {
+		return numberSuffix
+	}
+	return uuidSuffix
+}
 
 // escapeName returns name as one path component: "/", "%", control bytes and
 // bytes that are not UTF-8 become %XX, and so do the dots of "." and "..".
@@ -64,10 +75,11 @@ func unescapeName(entry string) (name string, ok bool) {
 
 // plainEntry returns the by-name entry of a name that only one image has. ok
 // is false when there is none and the image has a uniqueEntry only: the name
-// is empty, too long, or reads like another image's uniqueEntry.
-func plainEntry(name string) (entry string, ok bool) {
+// is empty, too long, or reads like another image's uniqueEntry, with such an
+// idSuffix.
+func plainEntry(name string, suffix *regexp.Regexp) (entry string, ok bool) {
 	entry = escapeName(name)
-	return entry, entry != "" && len(entry) <= nameMax && !idSuffix.MatchString(entry)
+	return entry, entry != "" && len(entry) <= nameMax && !suffix.MatchString(entry)
 }
 
 // uniqueEntry returns the by-name entry NAME@ID, which every image has; NAME
@@ -92,9 +104,10 @@ func cut(entry string, n int) string {
 	return entry[:n]
 }
 
-// splitUnique returns the id of an entry of the form NAME@ID.
-func splitUnique(entry string) (id string, ok bool) {
-	m := idSuffix.FindStringSubmatch(entry)
+// splitUnique returns the id of an entry of the form NAME@ID, with such an
+// idSuffix.
+func splitUnique(entry string, suffix *regexp.Regexp) (id string, ok bool) {
+	m := suffix.FindStringSubmatch(entry)
 	if m == nil {
 		return "", false
 	}

@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -45,7 +46,7 @@ func TestEntries(t *testing.T) {
 		{"user@7", "", "user@7@" + someID},
 		{"web@prod", "web@prod", "web@prod@" + someID},
 	} {
-		plain, ok := plainEntry(c.name)
+		plain, ok := plainEntry(c.name, numberSuffix)
 		if !ok {
 			plain = ""
 		}
@@ -53,7 +54,7 @@ func TestEntries(t *testing.T) {
 		if plain != c.plain || unique != c.unique {
 			t.Errorf("%q: %q and %q, want %q and %q", c.name, plain, unique, c.plain, c.unique)
 		}
-		if id, ok := splitUnique(unique); !ok || id != someID {
+		if id, ok := splitUnique(unique, numberSuffix); !ok || id != someID {
 			t.Errorf("%q: id %q", unique, id)
 		}
 	}
@@ -70,9 +71,13 @@ func FuzzNames(f *testing.F) {
 				t.Errorf("%q becomes %q, and that %q", name, entry, back)
 			}
 			fileName(t, uniqueEntry(glanceapi.Image{ID: someID, Name: name}))
-			if plain, ok := plainEntry(name); ok {
+			for _, suffix := range []*regexp.Regexp{uuidSuffix, numberSuffix} {
+				plain, ok := plainEntry(name, suffix)
+				if !ok {
+					continue
+				}
 				fileName(t, plain)
-				if id, ok := splitUnique(plain); ok {
+				if id, ok := splitUnique(plain, suffix); ok {
 					t.Errorf("%q reads as an entry of image %s", plain, id)
 				}
 			}

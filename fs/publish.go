@@ -175,7 +175,7 @@ func (in *incoming) mkdir(ctx context.Context, name string) (glanceapi.Image, er
 	in.links[name] = linked{image: img.ID}
 	in.changed = time.Now()
 	in.mu.Unlock()
-	if entry, ok := plainEntry(img.Name); ok {
+	if entry, ok := plainEntry(img.Name, in.t.idSuffix()); ok {
 		in.t.stale("by-name", entry)
 	}
 	return img, nil

@@ -104,7 +104,7 @@ func (t *tree) renamed(images ...glanceapi.Image) {
 			continue // of which nothing was known
 		}
 		t.stale("by-name", uniqueEntry(img))
-		if entry, ok := plainEntry(img.Name); ok {
+		if entry, ok := plainEntry(img.Name, t.idSuffix()); ok {
 			t.stale("by-name", entry)
 		}
 	}

@@ -21,25 +21,30 @@ const (
 type result struct {
 	question string
 	walk     *walk
+	before   *walk     // the last one that came to its end, for as long as this has not; or nil
 	at       time.Time // when it was asked
 }
 
 // result returns the answer to a question, for which find asks, as it was at
-// most refresh ago, or as last known when the service does not answer.
+// most refresh ago, or as last known when the service does not answer. Whoever
+// comes while it is asked for is given the last one, too, and does not wait for
+// one that may never come: a listing is followed by a lookup of each name in it.
 func (c *catalog) result(ctx context.Context, question string, find func(context.Context, *walk) error) *walk {
 	c.mu.Lock()
-	old := c.takeResult(question)
-	if old != nil && (time.Since(old.at) < c.refresh || !old.walk.ended()) {
-		c.results = append(c.results, old)
-		c.mu.Unlock()
-		return old.walk
+	r := c.takeResult(question)
+	if r == nil || r.walk.ended() && time.Since(r.at) >= c.refresh {
+		old := r
+		r = &result{question: question, walk: newWalk(), at: time.Now()}
+		if old != nil {
+			r.before = old.walk
+		}
+		go c.fill(r, old, find)
 	}
-	r := &result{question, newWalk(), time.Now()}
 	c.results = append(c.results, r)
+	before := r.before
 	c.mu.Unlock()
-	go c.fill(r, old, find)
-	if old != nil && !c.answers(ctx, r.walk) {
-		return old.walk
+	if before != nil && !c.answers(ctx, r.walk) {
+		return before
 	}
 	return r.walk
 }
@@ -63,6 +68,7 @@ func (c *catalog) fill(r, old *result, find func(context.Context, *walk) error) 
 	r.walk.finish(err)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	r.before = nil
 	if i := slices.Index(c.results, r); err != nil && i >= 0 {
 		c.results = slices.Delete(c.results, i, i+1)
 		if old != nil {
@@ -111,13 +117,10 @@ func (c *catalog) sharedWith(ctx context.Context, project string) *walk {
 }
 
 // isSharedWith reports whether an image is shared with a project, by the answer to
-// that or, where there is none, by the image alone.
+// that or, where there is none, by the image alone. While the service does not
+// answer, the last answer counts however old it is.
 func (c *catalog) isSharedWith(ctx context.Context, id, project string) (bool, error) {
-	c.mu.Lock()
-	i := slices.IndexFunc(c.results, func(r *result) bool { return r.question == "shared with "+project })
-	known := i >= 0 && time.Since(c.results[i].at) < c.refresh && c.results[i].walk.has(id)
-	c.mu.Unlock()
-	if known {
+	if c.foundShared(id, project) {
 		return true, nil
 	}
 	if _, err := c.image(ctx, id); err != nil {
@@ -126,4 +129,20 @@ func (c *catalog) isSharedWith(ctx context.Context, id, project string) (bool, e
 	members, err := c.memberList(ctx, id)
 	_, is := memberIn(members, project)
 	return is, err
+}
+
+// foundShared reports whether the answer to what is shared with a project has an
+// image, and is to be believed.
+func (c *catalog) foundShared(id, project string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	i := slices.IndexFunc(c.results, func(r *result) bool { return r.question == "shared with "+project })
+	if i < 0 {
+		return false
+	}
+	r := c.results[i]
+	if !c.sick && time.Since(r.at) >= c.refresh {
+		return false
+	}
+	return r.walk.has(id) || r.before != nil && r.before.has(id)
 }

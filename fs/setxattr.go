@@ -109,9 +109,9 @@ func (d *imageData) Getxattr(ctx context.Context, name string, dest []byte) (uin
 		if err != nil {
 			return 0, d.t.errno("getxattr", err)
 		}
-		return answer(strconv.FormatInt(d.t.store.Held(d.t.blobKey(img)), 10), dest)
+		return answer(strconv.FormatInt(d.t.held(img), 10), dest)
 	case verifiedAttr:
-		return answer(d.verification(), dest)
+		return answer(d.verification(ctx), dest)
 	case errorAttr:
 		if draft := d.t.incoming.filler(d.id); draft != nil && draft.known().Error != "" {
 			return answer(draft.known().Error, dest)

@@ -100,6 +100,33 @@ func TestOutage(t *testing.T) {
 	<-done
 }
 
+// TestOutageOfQuestions: the answers to what was asked before are given while the
+// service hangs, and so is what they name.
+func TestOutageOfQuestions(t *testing.T) {
+	t.Parallel()
+	s := glancetest.New(t)
+	ids := s.AddN(t, 20)
+	m := mount(t, "--endpoint", s.URL, "--api-version", "v1", "--refresh", "100ms")
+	for _, id := range ids {
+		run(t, "touch", filepath.Join(m.Dir, "images", id, "members/red"))
+	}
+	questions := []string{filepath.Join(m.Dir, "query/status=active"), filepath.Join(m.Dir, "by-member/red")}
+	for _, dir := range questions {
+		run(t, "ls", "-l", dir)
+	}
+	s.SetFaults(glancetest.Fault{Break: glancetest.Hang})
+	defer s.SetFaults()
+	time.Sleep(200 * time.Millisecond)
+	for range 2 {
+		for _, dir := range questions {
+			if n := strings.Count(string(run(t, "timeout", "15", "ls", "-l", dir)), "->"); n != len(ids) {
+				t.Errorf("%d links listed in %s", n, dir)
+			}
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+}
+
 // TestKilledReader kills a reader in the middle of a read that has stalled. It
 // is gone at once, and soon after the stream is, which nobody else wants.
 func TestKilledReader(t *testing.T) {

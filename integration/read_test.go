@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"testing"
+
+	"glancefs/glanceapi/glancetest"
 )
 
 // TestSizes reads images of every size where blocks begin and end, in pieces and
@@ -79,5 +81,26 @@ func TestKill9(t *testing.T) {
 	run(t, "glancefs", "umount", m.Dir)
 	if err := m.wait(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestCacheTellsUnread asks what a mount holds of an image that nobody has read
+// since it began.
+func TestCacheTellsUnread(t *testing.T) {
+	t.Parallel()
+	s := glancetest.New(t)
+	data := noise(t.Name(), 1<<20+17)
+	id := s.Add(t, "disk", data)
+	m := mount(t, "--endpoint", s.URL)
+	file := filepath.Join(m.Dir, "images", id, "data")
+	sha512sum(t, file, data)
+	verified(t, file)
+	m.Stop(t)
+	m.Again(t)
+	for _, attr := range []struct{ name, want string }{{"cached", fmt.Sprint(len(data))}, {"verified", "yes"}} {
+		got := run(t, "getfattr", "--absolute-names", "--only-values", "-n", "user.glancefs."+attr.name, file)
+		if string(got) != attr.want {
+			t.Errorf("%s: %s, want %s", attr.name, got, attr.want)
+		}
 	}
 }

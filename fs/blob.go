@@ -1,0 +1,70 @@
+package fs
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"glancefs/cache"
+	"glancefs/glanceapi"
+)
+
+// held is how many bytes of an image this host holds. Of one that was not opened
+// since the mount it is what its file takes on disk, in blocks of that.
+func (t *tree) held(img glanceapi.Image) int64 {
+	return min(t.store.Held(t.blobKey(img)), max(img.Size, 0))
+}
+
+// blob opens the blob of an image.
+func (t *tree) blob(img glanceapi.Image) (*cache.Blob, error) {
+	return t.store.Blob(t.blobKey(img), img.Size, digest(img), source{t.service, img.ID, img.Size})
+}
+
+// blobKey names an image's bytes for all clouds and all times: an id may be
+// used again only by an administrator who edits the database, and then the
+// checksum, or where there is none the date, is another.
+func (t *tree) blobKey(img glanceapi.Image) cache.Key {
+	sum := img.HashValue
+	if sum == "" {
+		sum = img.Checksum
+	}
+	if sum == "" {
+		sum = img.CreatedAt.UTC().Format(time.RFC3339)
+	}
+	return cache.Key(fmt.Sprintf("%s %s %d %s", t.service.Endpoint(), img.ID, img.Size, sum))
+}
+
+// digest is what an image's data is verified against: the service's chosen
+// hash, or the md5 that older services have only, or nothing.
+func digest(img glanceapi.Image) cache.Digest {
+	switch {
+	case img.HashValue != "" && cache.CanVerify(img.HashAlgo):
+		return cache.Digest{Algo: img.HashAlgo, Value: strings.ToLower(img.HashValue)}
+	case img.Checksum != "":
+		return cache.Digest{Algo: "md5", Value: strings.ToLower(img.Checksum)}
+	}
+	return cache.Digest{}
+}
+
+// A source fetches the bytes of one image.
+type source struct {
+	service opener
+	id      string
+	size    int64
+}
+
+// Open opens a stream of image data. What the service has refused for good is
+// marked as such; everything else is worth another try.
+func (s source) Open(ctx context.Context, off, n int64) (cache.Stream, error) {
+	data, err := s.service.OpenData(ctx, s.id, off, n, s.size)
+	if err != nil {
+		if !glanceapi.Temporary(err) {
+			err = backoff.Permanent(err)
+		}
+		return cache.Stream{}, err
+	}
+	return cache.Stream{Body: data.Body, Start: data.Start, End: data.End}, nil
+}
