@@ -42,6 +42,8 @@ type incoming struct {
 	watched   map[string]watched // the drafts they were, by name
 	made      map[string]bool    // those images
 	unsettled []*attempt         // of which it is not known what became
+	became    map[uint64]*former // what was a draft, by the number of its node
+	kept      map[string]*line   // of links, by name
 	tidying   bool
 	stopped   bool // no more uploads
 	changed   time.Time
@@ -58,6 +60,7 @@ func newIncoming(t *tree, dir string) (*incoming, error) {
 		t: t, dir: dir, slots: semaphore.NewWeighted(maxUploads), changed: t.started,
 		named: make(map[string]*draft), filling: make(map[string]*draft),
 		links: make(map[string]linked), watched: make(map[string]watched), made: make(map[string]bool),
+		became: make(map[uint64]*former), kept: make(map[string]*line),
 	}
 	in.ctx, in.cancel = context.WithCancelCause(context.Background())
 	in.quiet, in.hush = context.WithCancel(in.ctx)
@@ -146,6 +149,7 @@ func (in *incoming) vacate(name string) {
 	delete(in.named, name)
 	delete(in.links, name)
 	delete(in.watched, name)
+	in.dropLink(name)
 }
 
 // discard removes a draft that has no name any more. Those who have it open
@@ -216,6 +220,7 @@ func (in *incoming) move(old, name string) error {
 		in.named[name] = d
 	} else {
 		in.links[name] = l
+		in.keepLink(name)
 	}
 	in.changed = time.Now()
 	in.mu.Unlock()

@@ -25,6 +25,12 @@ func newMetrics(t *tree, version string) *prometheus.Registry {
 	})
 	info.Set(1)
 	reg.MustRegister(info, responses{t.service})
+	counter(reg, "glancefs_restarts_total", "How often another process has gone on with the mount.", func() int64 {
+		if u := t.upkeep.Load(); u != nil {
+			return int64(u.Restarts)
+		}
+		return 0
+	})
 	addCacheMetrics(reg, t.store)
 	addServiceMetrics(reg, t)
 	addUploadMetrics(reg, t.incoming)

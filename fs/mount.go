@@ -56,24 +56,29 @@ type Config struct {
 	Strict     bool   // no byte of an image is readable before all of it is verified
 	Account    string // whose view of which service this is, for State
 	State      *State // what an earlier mount of the account knew, or nil
+	Kept       *Kept  // nil for a mount that ends with this process
 	Log        *slog.Logger
 }
 
 // A Mount is a mounted tree.
 type Mount struct {
-	dir    string
-	server *fuse.Server
-	tree   *tree
-	cancel context.CancelFunc
-	work   sync.WaitGroup // what the mount does besides serving
-	log    *slog.Logger
+	dir     string
+	server  *fuse.Server
+	kept    *Kept
+	metered *metered
+	tree    *tree
+	cancel  context.CancelFunc
+	work    sync.WaitGroup // what the mount does besides serving
+	log     *slog.Logger
 }
 
 // New mounts the tree at dir, which must be an empty directory. When it
 // returns the mount can be used.
 func New(dir string, c Config) (*Mount, error) {
-	if err := CheckMountpoint(dir); err != nil {
-		return nil, err
+	if c.Kept == nil {
+		if err := CheckMountpoint(dir); err != nil {
+			return nil, err
+		}
 	}
 	dir, err := resolve(dir)
 	if err != nil {
@@ -84,7 +89,18 @@ func New(dir string, c Config) (*Mount, error) {
 		service: c.Service, catalog: newCatalog(ctx, c.Service, c.Refresh, c.Log),
 		store: c.Store, cacheDir: c.CacheDir,
 		uid: c.UID, gid: c.GID, strict: c.Strict, allowDelete: c.Delete, log: c.Log, started: time.Now(),
-		notices: make(chan notice, maxNotices),
+		notices: make(chan notice, maxNotices), doubts: make(chan uint64, maxNotices),
+	}
+	var left *legacy
+	if c.Kept != nil {
+		if t.ledger, left, err = c.Kept.inherit(); err != nil {
+			cancel()
+			return nil, err
+		}
+		t.nodes.ledger = t.ledger
+	}
+	if left != nil {
+		t.started = left.session.Started
 	}
 	t.incoming, err = newIncoming(t, filepath.Join(c.CacheDir, "drafts"))
 	if err != nil {
@@ -97,34 +113,66 @@ func New(dir string, c Config) (*Mount, error) {
 	}
 	t.catalog.gone = func(img glanceapi.Image) { t.store.Doom(t.blobKey(img)) }
 	o := options(c)
-	root := t.root()
-	raw := newMetered(newPassthrough(gofs.NewNodeFS(root, o), t, c.Log), t.metrics)
-	server, err := fuse.NewServer(raw, dir, &o.MountOptions)
-	if err == nil {
-		err = closeOnExec("/dev/fuse")
-		go server.Serve()
+	bridge := gofs.NewNodeFS(recaller{t.root()}, o)
+	p := newPassthrough(bridge, t, c.Log)
+	l := newLasting(p, t)
+	raw := newMetered(l, t.metrics)
+	m := &Mount{dir: dir, kept: c.Kept, metered: raw, tree: t, cancel: cancel, log: c.Log}
+	switch {
+	case left != nil:
+		m.server, err = succeed(raw, c.Kept.Device, left.session.Init, o.MountOptions)
+		if err == nil {
+			t.takeOver(left, bridge, p, l)
+			p.tidy()
+			err = resend(c.Kept.Device)
+		}
+	case c.Kept != nil:
+		m.server, err = attach(raw, c.Kept.Device, o.MountOptions)
+		if err == nil {
+			err = t.begin(m.server.KernelSettings())
+		}
+	default:
+		m.server, err = fuse.NewServer(raw, dir, &o.MountOptions)
 	}
 	if err == nil {
-		err = server.WaitMount()
+		err = closeOnExec("/dev/fuse")
+	}
+	if m.server != nil {
+		go m.server.Serve()
+	}
+	if err == nil {
+		err = m.server.WaitMount()
 	}
 	if err != nil {
 		cancel()
-		if server != nil {
+		if m.server != nil && c.Kept == nil {
 			err = errors.Join(err, detach(dir))
 		}
 		return nil, fmt.Errorf("mount %s: %w", dir, err)
 	}
-	m := &Mount{dir: dir, server: server, tree: t, cancel: cancel, log: c.Log}
 	m.work.Go(func() { t.keepState(ctx, c.Account) })
-	m.work.Go(func() { t.notify(ctx, root.EmbeddedInode()) })
+	m.work.Go(func() { t.notify(ctx, m.server) })
+	if c.Kept != nil {
+		old := t.nodes.all("")
+		if left == nil {
+			old = nil
+		}
+		m.work.Go(func() { t.settleNodes(ctx, l, m.server, old) })
+	}
 	if !c.ReadOnly {
 		t.incoming.resume()
 	}
-	if err := boundReadAhead(dir); err != nil {
-		c.Log.Info("kernel read-ahead stays at its default; a little more is fetched than is read", "err", err)
+	if left == nil {
+		if err := boundReadAhead(dir); err != nil {
+			c.Log.Info("kernel read-ahead stays at its default; a little more is fetched than is read", "err", err)
+		}
 	}
 	return m, nil
 }
+
+// Lasting reports whether another process could serve the mount when this one has
+// died.
+func (m *Mount) Lasting() bool { return m.kept != nil && isLasting(m.server.KernelSettings()) }
 
 func options(c Config) *gofs.Options {
 	logger := slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug)
@@ -190,6 +238,17 @@ func (m *Mount) Close() {
 	m.work.Wait()
 }
 
+func (m *Mount) unmount() error {
+	if m.kept == nil {
+		return m.server.Unmount()
+	}
+	err := unix.Unmount(m.dir, 0)
+	if errors.Is(err, unix.EINVAL) { // somebody was faster
+		return nil
+	}
+	return err
+}
+
 // Unmount ends the mount. While files are in use it waits a grace, then
 // detaches: the path is free at once, and open files fail once the process has
 // ended. It does not wait for those who have a copy of the mount in another
@@ -198,9 +257,10 @@ func (m *Mount) Unmount() error {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		for m.server.Unmount() != nil {
+		for m.unmount() != nil {
 			time.Sleep(100 * time.Millisecond)
 		}
+		m.server.Wait()
 	}()
 	select {
 	case <-ended:
@@ -214,3 +274,6 @@ func (m *Mount) Unmount() error {
 	m.log.Warn("files are in use; detaching the mount", "mountpoint", m.dir)
 	return detach(m.dir)
 }
+
+// MaxRead is the longest READ, in bytes, which mount(2) has to be told.
+func MaxRead() int { return maxRequest }

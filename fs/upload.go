@@ -153,6 +153,7 @@ func (in *incoming) likelyHash() string {
 // succeed puts the image in the draft's place.
 func (in *incoming) succeed(d *draft, u *upload, s *spool, img glanceapi.Image) {
 	in.t.catalog.made(img)
+	in.remember(d, img.ID, s.info)
 	in.adopt(d, s, img)
 	in.mu.Lock()
 	d.mu.Lock()
@@ -198,6 +199,7 @@ func (in *incoming) replace(d *draft, u *upload, image string) {
 	in.vacate(u.name)
 	in.links[u.name] = linked{image, "/data"}
 	in.watched[u.name] = watched{d, u.by, started(u.by)}
+	in.keepLink(u.name)
 }
 
 // adopt makes the bytes of the draft those that the cache holds of the image.
@@ -240,6 +242,16 @@ func (in *incoming) fail(d *draft, u *upload, err error) {
 	if image := d.known().Image; image != "" && (errors.Is(err, glanceapi.ErrConflict) || errors.Is(err, iofs.ErrNotExist)) {
 		in.rescue(image, d)
 	}
+}
+
+// halt ends all uploads at once.
+func (in *incoming) halt() {
+	in.mu.Lock()
+	in.stopped = true
+	in.mu.Unlock()
+	in.hush()
+	in.cancel(errStopped)
+	in.work.Wait()
 }
 
 // stop ends all uploads: those that end by themselves soon, the others at once.

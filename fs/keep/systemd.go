@@ -1,0 +1,63 @@
+package keep
+
+import (
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// lookEvery is how often workers are looked at.
+const lookEvery = time.Second
+
+// A systemd is the one that has started this process, if one has, in the
+// protocol of sd_notify(3). It listens to its main process only, which the
+// keeper is.
+type systemd struct {
+	socket   string
+	watchdog time.Duration // it ends a process that it has not heard of for so long; 0 for never
+}
+
+func newSystemd() *systemd {
+	s := &systemd{socket: os.Getenv("NOTIFY_SOCKET")}
+	pid := os.Getenv("WATCHDOG_PID")
+	if usec, err := strconv.ParseInt(os.Getenv("WATCHDOG_USEC"), 10, 64); err == nil && (pid == "" || pid == strconv.Itoa(os.Getpid())) {
+		s.watchdog = time.Duration(usec) * time.Microsecond
+	}
+	return s
+}
+
+// environ is the environment of a worker, which tells the keeper instead.
+func (s *systemd) environ() []string {
+	return slices.DeleteFunc(os.Environ(), func(v string) bool {
+		return strings.HasPrefix(v, "NOTIFY_SOCKET=") || strings.HasPrefix(v, "WATCHDOG_PID=")
+	})
+}
+
+// tell passes on what a worker says. If systemd does not listen nobody else does.
+func (s *systemd) tell(state string) {
+	if s.socket == "" {
+		return
+	}
+	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: s.socket, Net: "unixgram"})
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	_, _ = conn.Write([]byte(state))
+}
+
+func (s *systemd) every() time.Duration {
+	if s.watchdog > 0 {
+		return min(lookEvery, s.watchdog/8)
+	}
+	return lookEvery
+}
+
+// overdue reports whether a worker that was heard of so long ago is to be ended,
+// before systemd ends all of us.
+func (s *systemd) overdue(silent time.Duration) bool {
+	return s.watchdog > 0 && silent > s.watchdog*3/4
+}
