@@ -117,12 +117,13 @@ func (b *Blob) scrubBlock(off int64) {
 	}
 	e := b.pin(off)
 	defer e.unpin()
-	x := b.excerpt(e, off+b.blockLen(off))
+	x := b.excerpt(e, off, off+b.blockLen(off))
 	s.mu.Unlock()
-	buf := s.buffers.Get().(*block)
-	bad := x.read(&s.buffers, buf[:b.blockLen(off)], off)
+	buf := s.buffers.Get().(*buffer)
+	bad := x.read(&s.buffers, buf.block[:b.blockLen(off)], off)
 	s.buffers.Put(buf)
 	s.mu.Lock()
+	x.close(s)
 	if len(bad) > 0 {
 		b.spoiled(e, bad, false)
 	}

@@ -23,6 +23,8 @@ type Blob struct {
 	busy    int   // those who need the files open
 	pins    int   // holders of Complete
 	cached  int64 // bytes present
+	held    int   // blocks among them that only memory has
+	writing int   // blocks among these that are on their way to disk
 	extents map[int64]*extent
 	doomed  bool // gone from its source
 }
@@ -124,10 +126,11 @@ func (b *Blob) readExtent(ctx context.Context, p []byte, off int64) (int, error)
 		if e.present != 0 {
 			s.lru.Add(e, struct{}{})
 		}
-		x := b.excerpt(e, off+int64(len(p)))
+		x := b.excerpt(e, off, off+int64(len(p)))
 		s.mu.Unlock()
 		bad := x.read(&s.buffers, p, off)
 		s.mu.Lock()
+		x.close(s)
 		if len(bad) == 0 {
 			return len(p), nil
 		}

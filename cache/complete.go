@@ -16,7 +16,7 @@ func (b *Blob) Complete() (data *os.File, ok bool) {
 	}
 	s.mu.Lock()
 	b.pins++ // with busy, until Release
-	whole := b.state == Verified && b.cached == b.size
+	whole := b.state == Verified && b.whole()
 	data, index := b.data, b.index
 	s.mu.Unlock()
 	if !whole {
@@ -46,6 +46,9 @@ func (b *Blob) Hold() error {
 	b.pins++ // with busy, until Release
 	return nil
 }
+
+// whole reports whether all of b is on disk. Called with mu held.
+func (b *Blob) whole() bool { return b.cached == b.size && b.held == 0 }
 
 // Release undoes one Complete, or Hold.
 func (b *Blob) Release() {

@@ -186,7 +186,8 @@ func (e *extent) forget() (n int64) {
 	for p := e.present; p != 0; p &= p - 1 {
 		n += b.blockLen(e.index*ExtentSize + int64(bits.TrailingZeros64(p))*BlockSize)
 	}
-	e.present, e.memory = 0, nil
+	e.present = 0
+	e.letGo()
 	b.cached -= n
 	b.store.room.used -= n
 	b.store.lru.Remove(e)

@@ -14,23 +14,46 @@ var errSpoiled = errors.New("cache disk returns other bytes than were written")
 // An excerpt is what a reader has to know of one extent while it reads without
 // the lock.
 type excerpt struct {
-	data    *os.File
-	size    int64 // of the blob
-	present uint64
-	sums    [blocksPerExtent]uint32
-	memory  map[int64]*block // never changed while somebody has a pin, but for what is added
-	tip     *block           // the last block of what is read, if that still arrives
+	data   *os.File
+	size   int64 // of the blob
+	sums   [blocksPerExtent]uint32
+	memory []held // of the blocks read, those to be had from memory
 }
 
-// excerpt is what there is to know of e to read up to end, all of which is
-// here: of the blocks read only the last can be one that still arrives. Called
-// with mu held.
-func (b *Blob) excerpt(e *extent, end int64) excerpt {
-	x := excerpt{data: b.data, size: b.size, present: e.present, sums: e.sums, memory: e.memory}
+// excerpt is what there is to know of e to read [off, end), all of which is
+// here: of the blocks read only the last can be one that still arrives. It has to
+// be closed. Called with mu held.
+func (b *Blob) excerpt(e *extent, off, end int64) excerpt {
+	x := excerpt{data: b.data, size: b.size, sums: e.sums}
+	for _, h := range e.memory {
+		if h.start < end && off < h.start+BlockSize {
+			x.memory = append(x.memory, h)
+		}
+	}
 	if r := b.within(end - 1); r != nil && !b.has(end-1) {
-		x.tip, r.filling.lent = r.filling.buf, true
+		x.memory = append(x.memory, held{floorBlock(end - 1), r.filling.buf})
+	}
+	for _, h := range x.memory {
+		h.buf.users++
 	}
 	return x
+}
+
+// close gives back what x has of memory. Called with mu held.
+func (x *excerpt) close(s *Store) {
+	for _, h := range x.memory {
+		s.giveBack(h.buf)
+	}
+}
+
+// held returns the block at start if it is to be had from memory, or nil.
+func (x *excerpt) held(start int64) *buffer {
+	for _, h := range x.memory {
+		if h.start == start {
+			return h.buf
+		}
+	}
+	return nil
 }
 
 // read reads p at off, which is here, and compares every whole block with its
@@ -46,16 +69,9 @@ func (x *excerpt) read(buffers *sync.Pool, p []byte, off int64) (bad []int64) {
 		start := floorBlock(at)
 		next := min(start+BlockSize, end)
 		part := p[at-off : next-off]
-		var err error
-		switch {
-		case x.present>>slot(at)&1 == 0:
-			copy(part, x.tip[at-start:])
-		case x.memory[start/BlockSize] != nil:
-			copy(part, x.memory[start/BlockSize][at-start:])
-		default:
-			err = x.checkPart(buffers, part, at)
-		}
-		if err != nil {
+		if buf := x.held(start); buf != nil {
+			copy(part, buf.block[at-start:])
+		} else if err := x.checkPart(buffers, part, at); err != nil {
 			bad = append(bad, start)
 		}
 		at = next
@@ -66,7 +82,7 @@ func (x *excerpt) read(buffers *sync.Pool, p []byte, off int64) (bad []int64) {
 // wholes returns the end of the whole blocks on disk that lie one after the
 // other from at on, and before end.
 func (x *excerpt) wholes(at, end int64) int64 {
-	for at%BlockSize == 0 && at < end && x.present>>slot(at)&1 != 0 && x.memory[at/BlockSize] == nil {
+	for at%BlockSize == 0 && at < end && x.held(at) == nil {
 		next := min(at+BlockSize, x.size)
 		if next > end {
 			break
@@ -92,10 +108,10 @@ func (x *excerpt) checkAll(p []byte, start int64) (bad []int64) {
 
 // checkPart reads the block at off whole, and takes from it what p wants.
 func (x *excerpt) checkPart(buffers *sync.Pool, p []byte, off int64) error {
-	buf := buffers.Get().(*block)
+	buf := buffers.Get().(*buffer)
 	defer buffers.Put(buf)
 	start := floorBlock(off)
-	whole := buf[:min(BlockSize, x.size-start)]
+	whole := buf.block[:min(BlockSize, x.size-start)]
 	if len(x.checkAll(whole, start)) > 0 {
 		return errSpoiled
 	}

@@ -1,5 +1,7 @@
 package cache
 
+import "slices"
+
 // An extent is what is known about ExtentSize bytes of a blob. Its fields are
 // guarded by Store.mu. It takes some 350 bytes: 84 MiB for a cache of 1 TiB.
 type extent struct {
@@ -7,7 +9,7 @@ type extent struct {
 	index    int64                   // it starts at index*ExtentSize
 	present  uint64                  // bit i: block i is here, whole
 	sums     [blocksPerExtent]uint32 // of the present blocks, CRC-32C
-	memory   map[int64]*block        // present blocks the disk did not take, by number within the blob
+	memory   []held                  // present blocks that are not on disk, or not yet
 	pins     int                     // readers and runs that need it where it is
 	punching bool                    // a hole is being punched; nothing may be written
 
@@ -43,13 +45,38 @@ func (b *Blob) extent(off int64) *extent {
 // needs them. Called with mu held.
 func (e *extent) unpin() {
 	e.pins--
-	if e.pins == 0 {
-		for number := range e.memory {
-			e.lose(number * BlockSize)
+	if e.pins == 0 && len(e.memory) > 0 {
+		e.blob.doubt() // what takes their place is not looked at yet
+		for _, h := range e.memory {
+			e.lose(h.start)
 		}
-		e.memory = nil
+		e.letGo()
 	}
 	e.release()
+}
+
+// hold keeps a present block in memory until drop, letGo or the last unpin.
+// Called with mu held.
+func (e *extent) hold(h held) {
+	h.buf.users++
+	e.memory = append(e.memory, h)
+	e.blob.held++
+}
+
+// drop undoes hold, if that was not done. Called with mu held.
+func (e *extent) drop(h held) {
+	if i := slices.Index(e.memory, h); i >= 0 {
+		e.memory = slices.Delete(e.memory, i, i+1)
+		e.blob.held--
+		e.blob.store.giveBack(h.buf)
+	}
+}
+
+// letGo undoes every hold. Called with mu held.
+func (e *extent) letGo() {
+	for len(e.memory) > 0 {
+		e.drop(e.memory[0])
+	}
 }
 
 // release forgets an extent that says nothing. Called with mu held.

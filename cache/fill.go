@@ -4,8 +4,6 @@ import (
 	"context"
 	"hash/crc32"
 	"io"
-	"maps"
-	"sync"
 	"time"
 )
 
@@ -15,28 +13,11 @@ import (
 //
 // The run's goroutine writes to buf from run.pos on, without a lock; readers
 // read what is before. They may still do so when the run has gone on to its next
-// block, so a buffer that was lent is not used again.
+// block, which then gets another buffer.
 type filling struct {
 	extent *extent // pinned
 	sum    uint32  // of what has arrived
-
-	buf  *block // set under Store.mu
-	lent bool   // guarded by Store.mu
-}
-
-// renew gets f a buffer that no reader has. Called with mu held.
-func (f *filling) renew(buffers *sync.Pool) {
-	if f.lent {
-		f.buf, f.lent = buffers.Get().(*block), false
-	}
-}
-
-// giveBack lets the buffer of f be used again, by another run. Called with mu
-// held.
-func (f *filling) giveBack(buffers *sync.Pool) {
-	if !f.lent {
-		buffers.Put(f.buf)
-	}
+	buf    *buffer // set under Store.mu
 }
 
 // copy takes in what arrives, and wakes who waited for it.
@@ -48,7 +29,7 @@ func (r *run) copy(ctx context.Context, st Stream, silence *time.Timer, limit ti
 		}
 		r.at(pos)
 		silence.Reset(limit)
-		n, err := st.Body.Read(r.filling.buf[pos%BlockSize : min(BlockSize, st.End-floorBlock(pos))])
+		n, err := st.Body.Read(r.filling.buf.block[pos%BlockSize : min(BlockSize, st.End-floorBlock(pos))])
 		if n > 0 {
 			r.arrived(pos, n)
 			pos += int64(n)
@@ -74,10 +55,13 @@ func (r *run) at(pos int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if f == nil {
-		f = &filling{extent: b.pin(pos), buf: s.buffers.Get().(*block)}
+		f = &filling{extent: b.pin(pos), buf: s.buffer()}
 		r.filling = f
 	}
-	f.renew(&s.buffers)
+	if f.buf.users > 1 {
+		s.giveBack(f.buf)
+		f.buf = s.buffer()
+	}
 	if f.extent.index != pos/ExtentSize {
 		f.extent.unpin()
 		f.extent = b.pin(pos)
@@ -111,22 +95,28 @@ func (r *run) room(ctx context.Context, pos int64) error {
 }
 
 // arrived takes in n bytes at off, which are in the buffer, and tells who
-// waits.
+// waits; a block that is whole now goes to disk after that.
 func (r *run) arrived(off int64, n int) {
 	b, s, f := r.blob, r.blob.store, r.filling
-	f.sum = crc32.Update(f.sum, castagnoli, f.buf[off%BlockSize:][:n])
+	f.sum = crc32.Update(f.sum, castagnoli, f.buf.block[off%BlockSize:][:n])
 	end := off + int64(n)
 	whole := end%BlockSize == 0 || end == b.size
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stats.Fetched += int64(n)
-	if whole && !b.has(off) {
-		r.keep(floorBlock(off))
+	h := held{floorBlock(off), f.buf}
+	fresh := whole && !b.has(off)
+	if fresh {
+		f.extent.hold(h)
+		b.arrive(h.start, f.sum)
 	}
 	r.advance(end)
 	r.wake()
 	if end == r.end {
 		r.done()
+	}
+	if fresh {
+		r.keep(h)
 	}
 	s.evict()
 	if whole && b.cached == b.size {
@@ -136,35 +126,29 @@ func (r *run) arrived(off int64, n int) {
 	}
 }
 
-// keep puts the block at off, now whole, where readers find it: on disk, or, when
-// the disk does not take it, in memory for as long as readers need it. Called
-// with mu held; gives it up while writing.
-func (r *run) keep(off int64) {
+// keep puts a block that is in memory on disk. If the disk does not take it, it
+// stays in memory for as long as readers need it. Called with mu held; gives it
+// up while writing.
+func (r *run) keep(h held) {
 	b, s, f := r.blob, r.blob.store, r.filling
+	if f.extent.distrusted {
+		return
+	}
 	data, index := b.data, b.index
-	kept := !f.extent.distrusted
-	if kept {
-		s.mu.Unlock()
-		_, err := data.WriteAt(f.buf[:b.blockLen(off)], off)
-		if err == nil {
-			err = writeRecord(index, b.key.salt(), off/BlockSize, f.sum)
-		}
-		s.mu.Lock()
-		if kept = err == nil; kept {
-			s.stats.Filled++
-		} else {
-			s.refused(err)
-		}
+	b.writing++
+	s.mu.Unlock()
+	_, err := data.WriteAt(h.buf.block[:b.blockLen(h.start)], h.start)
+	if err == nil {
+		err = writeRecord(index, b.key.salt(), h.start/BlockSize, f.sum)
 	}
-	if !kept {
-		f.extent.memory = maps.Clone(f.extent.memory)
-		if f.extent.memory == nil {
-			f.extent.memory = make(map[int64]*block)
-		}
-		f.extent.memory[off/BlockSize] = f.buf
-		f.lent = true
+	s.mu.Lock()
+	b.writing--
+	if err != nil {
+		s.refused(err)
+		return
 	}
-	b.arrive(off, f.sum)
+	s.stats.Filled++
+	f.extent.drop(h)
 }
 
 // refused notes that the disk did not take a write. Called with mu held.

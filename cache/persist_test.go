@@ -163,6 +163,42 @@ func TestMismatch(t *testing.T) {
 }
 
 // Bytes that were spoiled on the way once are fetched anew, and match then.
+// A block that the disk did not take is a hole in the file, although readers have
+// it from memory.
+func TestHoleIsNotComplete(t *testing.T) {
+	src := digested(3 * BlockSize)
+	s := open(t, 1<<30, time.Minute)
+	b := blob(t, s, src)
+	s.mu.Lock()
+	e := b.pin(0)
+	e.distrusted = true
+	s.mu.Unlock()
+	check(t, b, src, 0, b.Size())
+	if err := b.Verify(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if _, ok := b.Complete(); ok {
+		t.Error("complete without its bytes on disk")
+	}
+	for busy := true; busy; time.Sleep(time.Millisecond) { // runs need the extent too
+		s.mu.Lock()
+		busy = len(b.runs) > 0
+		s.mu.Unlock()
+	}
+	s.mu.Lock()
+	e.distrusted = false
+	e.unpin()
+	s.mu.Unlock()
+	check(t, b, src, 0, b.Size())
+	if err := b.Verify(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if _, ok := b.Complete(); !ok {
+		t.Error("not complete with all its bytes on disk")
+	}
+	b.Release()
+}
+
 func TestMismatchOnTheWay(t *testing.T) {
 	src := digested(3 * BlockSize)
 	src.spoil = 1

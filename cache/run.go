@@ -198,7 +198,7 @@ func (r *run) finish(err error) {
 	b.runs = slices.DeleteFunc(b.runs, func(o *run) bool { return o == r })
 	if r.filling != nil {
 		r.filling.extent.unpin()
-		r.filling.giveBack(&s.buffers)
+		s.giveBack(r.filling.buf)
 		r.filling = nil
 	}
 	if r.pos < r.end {

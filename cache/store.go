@@ -75,7 +75,7 @@ type Store struct {
 	log     *slog.Logger
 	slots   *semaphore.Weighted // one for each open stream
 	hashing *semaphore.Weighted // one for all
-	buffers sync.Pool           // of *block
+	buffers sync.Pool           // of *buffer
 
 	ctx    context.Context // ends every run
 	cancel context.CancelFunc
@@ -97,8 +97,34 @@ type Store struct {
 	complained time.Time // when a failing disk was last logged
 }
 
-// block is a buffer for one block.
-type block = [BlockSize]byte
+// A buffer has room for one block. It goes back to where it came from with the
+// last who uses it: the run that fills it, the extent that has its block in
+// memory, readers.
+type buffer struct {
+	block [BlockSize]byte
+	users int // guarded by Store.mu
+}
+
+// held is a block in memory, or the part of it that has arrived. It starts at
+// start within the blob.
+type held struct {
+	start int64
+	buf   *buffer
+}
+
+// buffer returns one that nobody uses but the caller.
+func (s *Store) buffer() *buffer {
+	buf := s.buffers.Get().(*buffer)
+	buf.users = 1
+	return buf
+}
+
+// giveBack ends one use of buf. Called with mu held.
+func (s *Store) giveBack(buf *buffer) {
+	if buf.users--; buf.users == 0 {
+		s.buffers.Put(buf)
+	}
+}
 
 // Open makes dir the home of a store, with what an earlier store left there.
 // It fails with ErrBusy when another process has it. What it costs grows with
@@ -130,7 +156,7 @@ func Open(c Config) (*Store, error) {
 	for _, l := range left {
 		s.room.used += l.used
 	}
-	s.buffers.New = func() any { return new(block) }
+	s.buffers.New = func() any { return new(buffer) }
 	s.freed.L = &s.mu
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s, nil

@@ -83,12 +83,13 @@ func (b *Blob) doubt() {
 	}
 }
 
-// consider begins to check a blob that has become whole.
+// consider begins to check a blob that has become whole, as far as the disk
+// takes it.
 func (b *Blob) consider() {
 	s := b.store
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if b.cached < b.size || b.size == 0 || b.state != Unverified || b.checking || newHash(b.digest.Algo) == nil || s.ctx.Err() != nil {
+	if b.cached < b.size || b.writing > 0 || b.size == 0 || b.state != Unverified || b.checking || newHash(b.digest.Algo) == nil || s.ctx.Err() != nil {
 		return
 	}
 	b.checking = true

@@ -162,6 +162,52 @@ func (d document) agrees(now document) bool {
 	return true
 }
 
+// nearest returns the one of several documents from which d differs least; the
+// first of those that are alike in that, and nil of none.
+func (d document) nearest(all []document) (found document) {
+	least := 0
+	for _, old := range all {
+		if n := d.differences(old); found == nil || n < least {
+			found, least = old, n
+		}
+	}
+	return found
+}
+
+// differences counts what is different from old in d, as far as it can be changed;
+// each property counts.
+func (d document) differences(old document) (n int) {
+	for key, value := range d {
+		switch {
+		case isFixed(key) || same(value, old[key]):
+		case key == "properties":
+			n += differing(value, old[key])
+		default:
+			n++
+		}
+	}
+	return n
+}
+
+// differing counts the keys that are not the same in two JSON objects.
+func differing(a, b json.RawMessage) (n int) {
+	var now, before map[string]json.RawMessage
+	if json.Unmarshal(a, &now) != nil || json.Unmarshal(b, &before) != nil {
+		return 1
+	}
+	for key, value := range now {
+		if !same(value, before[key]) {
+			n++
+		}
+	}
+	for key := range before {
+		if _, there := now[key]; !there {
+			n++
+		}
+	}
+	return n
+}
+
 // same reports whether two values of JSON mean the same, however they are written.
 func same(a, b json.RawMessage) bool {
 	if bytes.Equal(a, b) {

@@ -37,9 +37,9 @@ func (t *tree) changeBy(ctx context.Context, id string, by process, d document) 
 	if err != nil {
 		return ch, err
 	}
-	base, own := now, true
+	base, sure := now, true
 	if stamped {
-		base, own = t.edits.readings.base(id, by, d, now)
+		base, sure = t.edits.readings.base(id, by, d, now)
 	}
 	if base == nil {
 		if now, err = t.current(ctx, id, true); err != nil {
@@ -50,7 +50,7 @@ func (t *tree) changeBy(ctx context.Context, id string, by process, d document) 
 		}
 	}
 	ch, err = d.since(base)
-	if err == nil && !own && isNothing(ch) && !d.agrees(now) {
+	if err == nil && !sure && isNothing(ch) && !d.agrees(now) {
 		err = errStale // it is an old version as it was: to have it again, or by mistake
 	}
 	return ch, err

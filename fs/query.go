@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"glancefs/glanceapi"
 )
@@ -31,6 +32,9 @@ func parseQuery(expr string) (glanceapi.Query, error) {
 		}
 		if err != nil {
 			return q, fmt.Errorf("%.80q: %w: %w", term, err, iofs.ErrInvalid)
+		}
+		if text := key + value; !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
+			return q, fmt.Errorf("%.80q is not a text of UTF-8: %w", term, iofs.ErrInvalid)
 		}
 		if seen[key] && key != "tag" {
 			return q, fmt.Errorf("%.80s is given twice: %w", key, iofs.ErrInvalid)
@@ -65,7 +69,9 @@ func setCondition(q *glanceapi.Query, key, value string) error {
 	case "owner":
 		err = setText(&q.Owner, value)
 	case "tag":
-		q.Tags = append(q.Tags, value)
+		var tag string
+		err = setText(&tag, value)
+		q.Tags = append(q.Tags, tag)
 	case "size_min":
 		err = setSize(&q.SizeMin, value)
 	case "size_max":

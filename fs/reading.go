@@ -15,7 +15,11 @@ const (
 )
 
 // A process is who does something, and who started it.
-type process struct{ id, parent int }
+type process struct {
+	thread     uint32
+	id, parent int
+	alone      bool // it has one thread only, so it does one thing after the other
+}
 
 // who returns the process behind a request, while that is being answered.
 func who(ctx context.Context) process {
@@ -24,7 +28,7 @@ func who(ctx context.Context) process {
 		return process{}
 	}
 	parent, _ := strconv.Atoi(statusLine(thread, "PPid"))
-	return process{id, parent}
+	return process{thread, id, parent, statusLine(thread, "Threads") == "1"}
 }
 
 // is reports whether both are the same process, as far as can be told.
@@ -69,36 +73,47 @@ func (r *readings) add(a reading) {
 	}
 }
 
-// newest returns the newest version of a file with a stamp that ok.
-func (r *readings) newest(of string, stamp []byte, ok func(reading) bool) document {
+// versions returns the versions of a file that have a stamp and are ok, the newest
+// first, each once.
+func (r *readings) versions(of string, stamp []byte, ok func(reading) bool) (all []document) {
 	r.mu.Lock()
-	all := slices.Clone(r.all)
+	kept := slices.Clone(r.all)
 	r.mu.Unlock()
-	for _, a := range slices.Backward(all) {
-		if a.of != of || !ok(a) {
+	seen := map[string]bool{}
+	for _, a := range slices.Backward(kept) {
+		if a.of != of || !ok(a) || seen[string(a.text)] {
 			continue
 		}
+		seen[string(a.text)] = true
 		if d, err := object(a.text); err == nil && same(d["updated_at"], stamp) {
-			return d
+			all = append(all, d)
 		}
 	}
-	return nil
+	return all
 }
 
-// base returns what a process has made d of: by the stamp, the version that it has
-// read or written last, that its kin or else somebody has read, or now, which is
-// what would be read at present; nil if it is none of these. own says that it was
-// the process itself.
-func (r *readings) base(of string, by process, d, now document) (found document, own bool) {
+// base returns what a process has made d of, by its stamp; nil if that cannot be
+// told. A process that does one thing after the other has made it of the version it
+// has read or written last, which is sure. In all other cases several versions with
+// that stamp may have been on their way at once: it is the one that d differs from
+// least, of those that the process has read or written, or its kin has read, or
+// else anybody, or now, which is what would be read at present.
+func (r *readings) base(of string, by process, d, now document) (found document, sure bool) {
 	stamp := d["updated_at"]
-	if v := r.newest(of, stamp, func(a reading) bool { return by.is(a.by) }); v != nil {
-		return v, true
+	own := r.versions(of, stamp, func(a reading) bool { return by.is(a.by) })
+	if len(own) > 0 {
+		if by.alone {
+			return own[0], true
+		}
+		return d.nearest(own), false
 	}
-	if v := r.newest(of, stamp, func(a reading) bool { return !a.wrote && by.kin(a.by) }); v != nil {
-		return v, false
+	kin := r.versions(of, stamp, func(a reading) bool { return !a.wrote && by.kin(a.by) })
+	if len(kin) > 0 {
+		return d.nearest(kin), false
 	}
+	all := r.versions(of, stamp, func(a reading) bool { return !a.wrote })
 	if same(now["updated_at"], stamp) {
-		return now, false
+		all = append([]document{now}, all...)
 	}
-	return r.newest(of, stamp, func(a reading) bool { return !a.wrote }), false
+	return d.nearest(all), false
 }

@@ -69,13 +69,19 @@ const cutLife = 10 * time.Second
 
 // truncate cuts the text for a process: what it has opened last and not written,
 // because the kernel says so of an opening with O_TRUNC only afterwards, and not
-// which; or else what is opened next, which is not written for that.
+// which, but by the thread that opens; or else what is opened next, which is not
+// written for that.
 func (f *text) truncate(by process) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, r := range slices.Backward(f.revisions) {
-		if r.by.is(by) && r.clear() {
-			return
+	for _, opener := range []func(process) bool{
+		func(p process) bool { return p.thread == by.thread },
+		by.is,
+	} {
+		for _, r := range slices.Backward(f.revisions) {
+			if opener(r.by) && r.clear() {
+				return
+			}
 		}
 	}
 	f.cut = time.Now()

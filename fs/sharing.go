@@ -3,6 +3,7 @@ package fs
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	iofs "io/fs"
 	"maps"
@@ -31,17 +32,28 @@ func readMember(text []byte) (glanceapi.Member, error) {
 	return m, nil
 }
 
-// share changes who an image is shared with, by do, which is given who it was
-// shared with of late. What comes of it is asked for when somebody wants to know.
+// share changes who an image is shared with, by do, which is given who that is at
+// present: it is asked for, because others share images too. What comes of it is
+// asked for when somebody wants to know.
 func (t *tree) share(ctx context.Context, id string, do func(context.Context, []glanceapi.Member) error) error {
 	return t.alter(ctx, id, func(ctx context.Context) error {
-		have, err := t.catalog.memberList(ctx, id)
+		have, err := t.service.Members(ctx, id)
 		if err != nil {
 			return err
 		}
 		defer t.catalog.reshared(id)
-		return do(ctx, have)
+		return t.unshareable(id, do(ctx, have))
 	})
+}
+
+// unshareable adds to a refusal what the service does not say: that v2 lets only
+// shared images have members.
+func (t *tree) unshareable(id string, err error) error {
+	img, known := t.catalog.known(id)
+	if !known || t.service.Version() == "v1" || img.Visibility == "shared" || !errors.Is(err, iofs.ErrPermission) {
+		return err
+	}
+	return fmt.Errorf("the visibility of the image is %s, and only shared images have members: %w", img.Visibility, err)
 }
 
 // memberIn returns what a list says of a project.

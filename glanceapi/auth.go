@@ -121,6 +121,7 @@ func (k *keystone) login(ctx context.Context, c *conn, ao gophercloud.AuthOption
 		return errors.New("keystone: the auth URL cannot be used")
 	}
 	p.HTTPClient = *c.http
+	p.HTTPClient.Transport = bounded{c.http.Transport}
 	p.UserAgent.Prepend("glancefs")
 	k.provider = p
 	// A token that is not to be scoped anew is used as it is: there is nothing
@@ -256,6 +257,9 @@ func (k *keystone) unanswered(ctx context.Context, err error) *Error {
 	lost := errors.As(err, &sent) || errors.Is(err, io.ErrUnexpectedEOF)
 	e := netError(ctx, k.name(), "", err)
 	e.Err = unreachable(e.Err)
+	if long := (*http.MaxBytesError)(nil); errors.As(err, &long) {
+		e.Err = fmt.Errorf("the answer is longer than %d MiB", long.Limit>>20)
+	}
 	e.temporary = e.temporary && lost
 	return e
 }

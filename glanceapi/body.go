@@ -22,6 +22,10 @@ func (c *conn) data(ctx context.Context, resp *http.Response, cancel context.Can
 	return Data{Body: &body{ctx: ctx, resp: resp, cancel: cancel, left: end - start, count: c.count}, Start: start, End: end}
 }
 
+// leastRead is how many bytes come at once, so that a stream that brings them one
+// by one is as silent as one that brings none, to whoever times it.
+const leastRead = 4 << 10
+
 // A body holds a stream to the length it announced.
 type body struct {
 	ctx    context.Context // the reader's, to tell its end from a broken line
@@ -39,7 +43,8 @@ func (b *body) Read(p []byte) (int, error) {
 	if b.left == 0 {
 		return 0, b.stop(b.end())
 	}
-	n, err := b.resp.Body.Read(p[:min(int64(len(p)), b.left)])
+	p = p[:min(int64(len(p)), b.left)]
+	n, err := io.ReadAtLeast(b.resp.Body, p, min(len(p), leastRead))
 	b.left -= int64(n)
 	b.count.bytes.Add(int64(n))
 	switch {

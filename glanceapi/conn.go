@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -188,6 +189,10 @@ func (c *conn) close() {
 // whole reads and closes a metadata answer.
 func (c *conn) whole(ctx context.Context, resp *http.Response) ([]byte, error) {
 	defer resp.Body.Close()
+	if enc := encoding(resp); enc != "" {
+		c.count.failures.Add(1)
+		return nil, badAnswer(resp, "the answer comes encoded as "+enc)
+	}
 	b, err := io.ReadAll(io.LimitReader(resp.Body, maxDocument+1))
 	c.count.bytes.Add(int64(len(b)))
 	if err != nil {
@@ -199,6 +204,16 @@ func (c *conn) whole(ctx context.Context, resp *http.Response) ([]byte, error) {
 		return nil, badAnswer(resp, fmt.Sprintf("the answer is longer than %d MiB", maxDocument>>20))
 	}
 	return b, nil
+}
+
+// encoding is what an answer is encoded as, which none is asked to be; "" for
+// nothing. A short one may stand for any number of bytes.
+func encoding(resp *http.Response) string {
+	enc := resp.Header.Get("Content-Encoding")
+	if strings.EqualFold(enc, "identity") {
+		return ""
+	}
+	return enc
 }
 
 // newRequestID makes an id of the form every OpenStack service logs.

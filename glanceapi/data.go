@@ -104,7 +104,7 @@ func (c *conn) stream(ctx context.Context, path string, h http.Header, ok ...int
 	} else if resp.StatusCode == http.StatusNoContent {
 		e := badAnswer(resp, "")
 		e.Err, err = ErrNoData, e
-	} else if enc := resp.Header.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
+	} else if enc := encoding(resp); enc != "" {
 		err = badAnswer(resp, "the data comes encoded as "+enc)
 	}
 	if err != nil {

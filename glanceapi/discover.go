@@ -122,12 +122,12 @@ func (c *conn) versionsAt(ctx context.Context, path string) ([]string, error) {
 	}
 	var doc struct {
 		Versions []struct{ ID string }
-		Images   *[]json.RawMessage // in the first releases, which list them at /
+		Images   json.RawMessage // in the first releases, which list them at /
 	}
-	if json.Unmarshal(b, &doc) != nil || len(doc.Versions) == 0 && doc.Images == nil {
+	if json.Unmarshal(b, &doc) != nil || len(doc.Versions) == 0 && !isList(doc.Images) {
 		return nil, badAnswer(resp, "no list of versions: this is not an image service")
 	}
-	if doc.Images != nil {
+	if isList(doc.Images) {
 		return []string{unversioned}, nil
 	}
 	var ids []string

@@ -32,6 +32,31 @@ func eachField(doc []byte, each func(key string, value json.RawMessage)) error {
 	return err
 }
 
+// isList tells a JSON array from any other value, and from none.
+func isList(value json.RawMessage) bool { return len(value) > 0 && value[0] == '[' }
+
+// eachElement calls each with the elements of a JSON array in order, until it
+// returns an error. An element is overwritten by the next one.
+func eachElement(array json.RawMessage, each func(json.RawMessage) error) error {
+	if !isList(array) {
+		return errNoArray
+	}
+	d := json.NewDecoder(bytes.NewReader(array))
+	if _, err := d.Token(); err != nil {
+		return err
+	}
+	var element json.RawMessage
+	for d.More() {
+		if err := d.Decode(&element); err != nil {
+			return err
+		}
+		if err := each(element); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // unquote returns the value of a valid JSON string literal. Bytes that are not
 // UTF-8, which old and broken services send in names, are kept as they are,
 // where encoding/json puts U+FFFD for each. A lone surrogate escape, which

@@ -57,6 +57,18 @@ func newTransport(c *tls.Config) *http.Transport {
 	}
 }
 
+// A bounded transport is for those who read answers whole and do not bound them:
+// nobody gets more than maxDocument of one.
+type bounded struct{ http.RoundTripper }
+
+func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := b.RoundTripper.RoundTrip(r)
+	if err == nil {
+		resp.Body = http.MaxBytesReader(nil, resp.Body, maxDocument)
+	}
+	return resp, err
+}
+
 // sameHost follows redirects only to where the first request went: every
 // request carries a token, and a password on its way to Keystone. What changes
 // something is not redirected: its method or its body would not survive.

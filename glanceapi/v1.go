@@ -45,8 +45,8 @@ func (v v1) check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var doc struct{ Images *[]json.RawMessage }
-	if json.Unmarshal(b, &doc) != nil || doc.Images == nil {
+	var doc struct{ Images json.RawMessage }
+	if json.Unmarshal(b, &doc) != nil || !isList(doc.Images) {
 		return badAnswer(resp, "no list of images: this is not an image service")
 	}
 	return nil
@@ -102,19 +102,24 @@ func (v v1) record(ctx context.Context, id string) (recordV1, error) {
 
 // find looks for an image in the whole list.
 func (v v1) find(ctx context.Context, id string) (r recordV1, found bool, err error) {
-	marker := ""
+	marker, trail := "", newTrail()
 	for {
 		page, _, next, err := v.records(ctx, Query{}, marker)
 		if err != nil {
 			return recordV1{}, false, err
 		}
+		weight := 0
 		for _, r := range page {
 			if r.ID == id {
 				return r, true, nil
 			}
+			weight += r.weight()
 		}
 		if next == "" {
 			return recordV1{}, false, nil
+		}
+		if err := trail.add(weight, next); err != nil {
+			return recordV1{}, false, err
 		}
 		marker = next
 	}

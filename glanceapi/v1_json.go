@@ -53,6 +53,19 @@ func decodeImageV1(doc []byte) (recordV1, error) {
 	return decodeRecordV1(d.Image)
 }
 
+func decodeMemberImageV1(doc []byte) (MemberImage, error) {
+	i := MemberImage{CanShare: new(bool)}
+	err := eachField(doc, func(key string, value json.RawMessage) {
+		switch key {
+		case "image_id":
+			i.ID = text(value)
+		case "can_share":
+			*i.CanShare = truth(value)
+		}
+	})
+	return i, err
+}
+
 func decodeMemberV1(doc []byte) (Member, error) {
 	m := Member{CanShare: new(bool)}
 	err := eachField(doc, func(key string, value json.RawMessage) {

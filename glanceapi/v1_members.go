@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"slices"
 )
 
 // What is told of members here is worked around in every release: can_share is
@@ -25,24 +26,21 @@ func (v v1) members(ctx context.Context, id string) ([]Member, error) {
 		return nil, err
 	}
 	var doc struct {
-		Members []json.RawMessage `json:"members"`
+		Members json.RawMessage `json:"members"`
 	}
 	if err := json.Unmarshal(b, &doc); err != nil {
 		return nil, unreadable(path, err)
 	}
-	var all []Member
-	seen := map[string]bool{} // the last releases can have a member twice
-	for _, raw := range doc.Members {
-		m, err := decodeMemberV1(raw)
-		if err != nil {
-			return nil, unreadable(path, err)
-		}
-		if m.ID != "" && !seen[m.ID] {
-			seen[m.ID] = true
-			all = append(all, m)
-		}
+	all, err := decodeList(v.conn, doc.Members, decodeMemberV1)
+	if err != nil {
+		return nil, unreadable(path, err)
 	}
-	return all, nil
+	seen := map[string]bool{"": true} // the last releases can have a member twice
+	return slices.DeleteFunc(all, func(m Member) bool {
+		again := seen[m.ID]
+		seen[m.ID] = true
+		return again
+	}), nil
 }
 
 // memberFits refuses what v1, or this release of it, cannot express.
@@ -188,19 +186,14 @@ func (v v1) memberImages(ctx context.Context, project string) ([]MemberImage, er
 		return nil, err
 	}
 	var doc struct {
-		Shared []struct {
-			ID       json.RawMessage `json:"image_id"`
-			CanShare bool            `json:"can_share"`
-		} `json:"shared_images"`
+		Shared json.RawMessage `json:"shared_images"`
 	}
 	if err := json.Unmarshal(b, &doc); err != nil {
 		return nil, unreadable(path, err)
 	}
-	var all []MemberImage
-	for _, s := range doc.Shared {
-		if i := (MemberImage{ID: text(s.ID), CanShare: &s.CanShare}); validID(i.ID) {
-			all = append(all, i)
-		}
+	all, err := decodeList(v.conn, doc.Shared, decodeMemberImageV1)
+	if err != nil {
+		return nil, unreadable(path, err)
 	}
-	return all, nil
+	return slices.DeleteFunc(all, func(i MemberImage) bool { return !validID(i.ID) }), nil
 }

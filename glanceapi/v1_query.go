@@ -58,22 +58,21 @@ func (v v1) records(ctx context.Context, q Query, marker string) (all []recordV1
 		return nil, nil, "", markerError(err, marker)
 	}
 	var doc struct {
-		Images []json.RawMessage `json:"images"`
+		Images json.RawMessage `json:"images"`
 	}
 	if err := json.Unmarshal(b, &doc); err != nil {
 		return nil, nil, "", unreadable(path, err)
 	}
-	for _, raw := range doc.Images {
-		r, err := decodeRecordV1(raw)
-		if err != nil {
-			return nil, nil, "", unreadable(path, err)
-		}
-		all = append(all, r)
+	if all, err = decodeList(v.conn, doc.Images, decodeRecordV1); err != nil {
+		return nil, nil, "", unreadable(path, err)
 	}
 	if marker != "" && slices.ContainsFunc(all, func(r recordV1) bool { return r.ID == marker }) {
 		return nil, h, "", nil
 	}
-	return all, h, v.after(all, v.limit(q)), nil
+	if next, err = v.after(all, v.limit(q)); err != nil {
+		return nil, nil, "", unreadable(path, err)
+	}
+	return all, h, next, nil
 }
 
 // limit is how many images to ask for at once: no more than are wanted, if all
@@ -87,16 +86,16 @@ func (v v1) limit(q Query) int {
 
 // after is the marker of the page after this one, of which asked images were
 // asked for.
-func (v v1) after(page []recordV1, asked int) string {
+func (v v1) after(page []recordV1, asked int) (string, error) {
 	n := int64(len(page))
 	longest := v.longest.Load()
 	for n > longest && !v.longest.CompareAndSwap(longest, n) {
 		longest = v.longest.Load()
 	}
 	if v.old() || n == 0 || n < min(longest, int64(asked)) {
-		return ""
+		return "", nil
 	}
-	return page[n-1].ID
+	return markerOf(len(page), func(i int) string { return page[i].ID })
 }
 
 // query writes the parameters of a listing: of the conditions those that every

@@ -32,8 +32,8 @@ func (v v2) check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var doc struct{ Images *[]json.RawMessage }
-	if json.Unmarshal(b, &doc) != nil || doc.Images == nil {
+	var doc struct{ Images json.RawMessage }
+	if json.Unmarshal(b, &doc) != nil || !isList(doc.Images) {
 		return badAnswer(resp, "no list of images: this is not an image service")
 	}
 	return nil
@@ -44,7 +44,7 @@ func (v v2) image(ctx context.Context, id string) (Image, error) {
 	if err != nil {
 		return Image{}, err
 	}
-	i, err := decodeImageV2(b)
+	i, err := decodeRecord(b, decodeImageV2)
 	if err != nil {
 		return Image{}, unreadable("/v2/images/"+id, err)
 	}
@@ -57,27 +57,27 @@ func (v v2) page(ctx context.Context, q Query, marker string) (Page, string, err
 		return Page{}, "", markerError(err, marker)
 	}
 	var doc struct {
-		Images []json.RawMessage `json:"images"`
-		Next   string            `json:"next"`
+		Images json.RawMessage `json:"images"`
+		Next   string          `json:"next"`
 	}
 	if err := json.Unmarshal(b, &doc); err != nil {
 		return Page{}, "", unreadable("/v2/images", err)
 	}
-	p := Page{Images: make([]Image, 0, len(doc.Images))}
+	var p Page
 	p.Date, _ = http.ParseTime(h.Get("Date")) // the zero time if there is none
-	for _, raw := range doc.Images {
-		i, err := decodeImageV2(raw)
-		if err != nil {
-			return Page{}, "", unreadable("/v2/images", err)
-		}
-		p.Images = append(p.Images, i)
+	if p.Images, err = decodeList(v.conn, doc.Images, decodeImageV2); err != nil {
+		return Page{}, "", unreadable("/v2/images", err)
 	}
 	// Only the presence of next counts: what it says has no host and lacks
 	// repeated parameters.
 	if doc.Next == "" || len(p.Images) == 0 {
 		return p, "", nil
 	}
-	return p, p.Images[len(p.Images)-1].ID, nil
+	next, err := markerOf(len(p.Images), func(i int) string { return p.Images[i].ID })
+	if err != nil {
+		return Page{}, "", unreadable("/v2/images", err)
+	}
+	return p, next, nil
 }
 
 // markerError recognises the answers to a marker that was deleted (400) or made

@@ -28,22 +28,16 @@ func (v v2) members(ctx context.Context, id string) ([]Member, error) {
 		return nil, err
 	}
 	var doc struct {
-		Members []json.RawMessage `json:"members"`
+		Members json.RawMessage `json:"members"`
 	}
 	if err := json.Unmarshal(b, &doc); err != nil {
 		return nil, unreadable(membersPath(id), err)
 	}
-	var all []Member
-	for _, raw := range doc.Members {
-		m, err := decodeMemberV2(raw)
-		if err != nil {
-			return nil, unreadable(membersPath(id), err)
-		}
-		if m.ID != "" {
-			all = append(all, m)
-		}
+	all, err := decodeList(v.conn, doc.Members, decodeMemberV2)
+	if err != nil {
+		return nil, unreadable(membersPath(id), err)
 	}
-	return all, nil
+	return slices.DeleteFunc(all, func(m Member) bool { return m.ID == "" }), nil
 }
 
 // memberFits refuses what v2 cannot express.
@@ -170,12 +164,13 @@ func (v v2) memberImages(ctx context.Context, project string) ([]MemberImage, er
 	group.SetLimit(memberLookups)
 	err := walk(ctx, v, Query{Visibility: "shared", MemberStatus: "all"}, func(p Page) bool {
 		for _, i := range p.Images {
-			if own && i.Owner != project {
-				mu.Lock()
-				shared[i.ID] = true
-				mu.Unlock()
+			if !validID(i.ID) {
+				continue
 			}
-			if own || !validID(i.ID) {
+			if own {
+				mu.Lock()
+				shared[i.ID] = i.Owner != project
+				mu.Unlock()
 				continue
 			}
 			group.Go(func() error {

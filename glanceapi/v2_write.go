@@ -35,7 +35,7 @@ func (v v2) create(ctx context.Context, n NewImage) (Image, error) {
 	if err != nil {
 		return Image{}, err
 	}
-	i, err := decodeImageV2(b)
+	i, err := decodeRecord(b, decodeImageV2)
 	if err != nil {
 		return Image{}, unreadable("POST /v2/images", err)
 	}

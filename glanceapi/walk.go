@@ -83,21 +83,24 @@ const maxRestarts = 10
 
 // walk calls each with page after page until it returns false.
 func walk(ctx context.Context, r reader, q Query, each func(Page) bool) error {
-	marker, seen, restarts := "", map[string]bool{}, 0
+	marker, trail, restarts := "", newTrail(), 0
 	for {
 		p, next, err := r.page(ctx, q, marker)
-		switch {
-		case errors.Is(err, errMarkerLost) && restarts < maxRestarts:
-			marker, seen, restarts = "", map[string]bool{}, restarts+1
+		if errors.Is(err, errMarkerLost) && restarts < maxRestarts {
+			marker, trail, restarts = "", newTrail(), restarts+1
 			continue
-		case err != nil:
-			return err
-		case !each(p) || next == "":
-			return nil
-		case seen[next]:
-			return &Error{Op: "listing images", Message: fmt.Sprintf("the service repeats itself after image %q", next)}
 		}
-		seen[next], marker = true, next
+		if err != nil {
+			return err
+		}
+		weight := p.weight() // before each, which may change the page
+		if !each(p) || next == "" {
+			return nil
+		}
+		if err := trail.add(weight, next); err != nil {
+			return err
+		}
+		marker = next
 	}
 }
 

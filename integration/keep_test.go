@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,7 +11,6 @@ import (
 	"time"
 
 	"glancefs/glanceapi/glancetest"
-	"glancefs/glanceapi/server"
 )
 
 // verified waits until glancefs has verified an image, and returns what it
@@ -282,81 +280,5 @@ func TestSmallDisk(t *testing.T) {
 				t.Errorf("%s bytes used, want at most %d", used, c.most)
 			}
 		})
-	}
-}
-
-// TestWhatIsOpenStays: an image that is deactivated or deleted on the server
-// stays as long as it was for whoever has it open.
-func TestWhatIsOpenStays(t *testing.T) {
-	for _, end := range []string{"deactivate", "delete"} {
-		t.Run(end, func(t *testing.T) {
-			s := glancetest.New(t)
-			data := noise(t.Name(), 2<<20)
-			id := s.Add(t, "disk", data)
-			m := mount(t, "--endpoint", s.URL, "--refresh", "100ms")
-			file := filepath.Join(m.Dir, "images", id, "data")
-			fifo := pipe(t)
-			reader, err := command(t.Context(), nil, "sh", "-c", `exec <"$1"; head -c 1000 >/dev/null; dd bs=1M iflag=direct of=/dev/null status=none <"$1"; echo; read x <"$2"; stat -L -c %s /dev/stdin; sha512sum <&0`, "sh", file, fifo)
-			if err != nil {
-				t.Fatal(err)
-			}
-			out, err := reader.StdoutPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := reader.Start(); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := io.ReadFull(out, make([]byte, 1)); err != nil {
-				t.Fatal(err)
-			}
-			method, path := http.MethodDelete, "/v2/images/"+id
-			if end == "deactivate" {
-				method, path = http.MethodPost, path+"/actions/deactivate"
-			}
-			run(t, "curl", "-sSf", "-X", method, s.URL+path)
-			time.Sleep(300 * time.Millisecond)
-			if _, err := try(nil, "cat", file); err == nil {
-				t.Error("it can still be opened")
-			}
-			if err := os.WriteFile(fifo, []byte("\n"), 0); err != nil {
-				t.Fatal(err)
-			}
-			rest, err := io.ReadAll(out)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if size := strings.Fields(string(rest))[0]; size != fmt.Sprint(len(data)) {
-				t.Errorf("its size is %s", size)
-			}
-			if err := reader.Wait(); err != nil {
-				t.Errorf("%v: %s", err, rest)
-			}
-		})
-	}
-}
-
-// TestWarm fetches images whole and has them verified.
-func TestWarm(t *testing.T) {
-	s := glancetest.New(t)
-	data := noise(t.Name(), 9<<20+5)
-	id := s.Add(t, "disk", data)
-	s.Add(t, "other", data[:1<<20])
-	none := s.Add(t, "unsummed", data[:1000], func(r *server.Record) {})
-	m := mount(t, "--endpoint", s.URL)
-	run(t, "glancefs", "warm", m.Dir, id, "other", none)
-	if n := s.MaxTimesSent(id); n != 1 {
-		t.Errorf("a byte was sent %d times", n)
-	}
-	s.Reset()
-	if out := string(run(t, "glancefs", "warm", m.Dir, "disk")); !strings.Contains(out, "complete and verified") {
-		t.Errorf("warm says %q", out)
-	}
-	sha512sum(t, filepath.Join(m.Dir, "images", id, "data"), data)
-	if n := s.DataRequests(); n != 0 {
-		t.Errorf("%d data requests for a warm image", n)
-	}
-	if _, err := try(nil, "glancefs", "warm", m.Dir, "disk", "nosuch"); err == nil || !strings.Contains(err.Error(), "nosuch") {
-		t.Errorf("an image that is not there: %v", err)
 	}
 }

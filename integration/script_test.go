@@ -24,25 +24,24 @@ import (
 //	umount                glancefs umount $MNT; the process of mount must end with status 0
 //	listed DIR NAME       waits until ls shows NAME in DIR
 //	stats NAME            prints a counter of .glancefs/stats
+//	made NAME VAR         sets $VAR to the id of the image that incoming/NAME has become
 func TestScript(t *testing.T) {
 	t.Parallel()
 	require(t)
-	bin, err := buildGlancefs()
-	if err != nil {
-		t.Fatal(err)
-	}
-	testscript.Run(t, testscript.Params{
-		Dir: "testdata",
+	p := scripts("testdata")
+	p.Setup = func(e *testscript.Env) error { return newScript(e, &script{}) }
+	testscript.Run(t, p)
+}
+
+// scripts says how the scripts of a directory are run.
+func scripts(dir string) testscript.Params {
+	return testscript.Params{
+		Dir: dir,
 		// The work directories go with the run's, after its namespaces: nothing
 		// here removes a tree that might have a mount in it.
 		WorkdirRoot:        scratch(),
 		RequireUniqueNames: true,
 		Deadline:           time.Now().Add(3 * patience),
-		Setup: func(e *testscript.Env) error {
-			e.Vars = append(e.Vars, environ(bin)...)
-			e.Values[scriptKey{}] = &script{tb: e.T().(testing.TB)}
-			return os.Chmod(e.WorkDir, 0o755)
-		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"server":  scriptCommand((*script).server, "MODE"),
 			"noise":   scriptCommand((*script).noise, "FILE", "SIZE"),
@@ -52,8 +51,21 @@ func TestScript(t *testing.T) {
 			"umount":  scriptCommand((*script).umount),
 			"listed":  scriptCommand((*script).listed, "DIR", "NAME"),
 			"stats":   scriptCommand((*script).stats, "NAME"),
+			"made":    scriptCommand((*script).made, "NAME", "VAR"),
 		},
-	})
+	}
+}
+
+// newScript prepares what a script runs in.
+func newScript(e *testscript.Env, s *script) error {
+	bin, err := buildGlancefs()
+	if err != nil {
+		return err
+	}
+	s.tb = e.T().(testing.TB)
+	e.Vars = append(e.Vars, environ(bin)...)
+	e.Values[scriptKey{}] = s
+	return os.Chmod(e.WorkDir, 0o755)
 }
 
 // A script is what one script has started.
@@ -142,4 +154,17 @@ func (s *script) stats(ts *testscript.TestScript, args []string) error {
 	}
 	_, err = fmt.Fprintf(ts.Stdout(), "%.0f\n", v)
 	return err
+}
+
+func (s *script) made(ts *testscript.TestScript, args []string) error {
+	to, err := os.Readlink(filepath.Join(ts.Getenv("MNT"), "incoming", args[0]))
+	if err != nil {
+		return err
+	}
+	id, ok := strings.CutPrefix(strings.TrimSuffix(to, "/data"), "../images/")
+	if !ok {
+		return fmt.Errorf("%s is a link to %s", args[0], to)
+	}
+	ts.Setenv(args[1], id)
+	return nil
 }
