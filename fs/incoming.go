@@ -46,6 +46,7 @@ type incoming struct {
 	kept      map[string]*line   // of links, by name
 	tidying   bool
 	stopped   bool // no more uploads
+	left      bool // to another process
 	changed   time.Time
 	tally     tally
 }
@@ -192,11 +193,7 @@ func (in *incoming) rename(ctx context.Context, old, name string, flags uint32) 
 	case err != nil:
 		return in.move(old, name)
 	}
-	u, err := in.start(d, name, 0)
-	if err != nil {
-		return err
-	}
-	return u.wait(ctx)
+	return finish(ctx, func() (*upload, error) { return in.start(d, name, 0) })
 }
 
 // move is rename but for uploads.

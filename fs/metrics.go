@@ -31,6 +31,7 @@ func newMetrics(t *tree, version string) *prometheus.Registry {
 		}
 		return 0
 	})
+	gauge(reg, "glancefs_nodes", "Files and directories that the kernel knows.", func() float64 { return float64(t.nodes.len()) })
 	addCacheMetrics(reg, t.store)
 	addServiceMetrics(reg, t)
 	addUploadMetrics(reg, t.incoming)

@@ -107,6 +107,7 @@ func New(dir string, c Config) (*Mount, error) {
 		cancel()
 		return nil, fmt.Errorf("drafts: %w", err)
 	}
+	t.edits.scratch.serial = uint64(time.Now().UnixNano()) // no other process has had these
 	t.metrics = newMetrics(t, c.Version)
 	if c.State != nil {
 		t.catalog.restore(c.State)
@@ -137,6 +138,9 @@ func New(dir string, c Config) (*Mount, error) {
 	if err == nil {
 		err = closeOnExec("/dev/fuse")
 	}
+	if err == nil && !c.ReadOnly {
+		t.incoming.resume() // before somebody closes a draft again
+	}
 	if m.server != nil {
 		go m.server.Serve()
 	}
@@ -158,9 +162,6 @@ func New(dir string, c Config) (*Mount, error) {
 			old = nil
 		}
 		m.work.Go(func() { t.settleNodes(ctx, l, m.server, old) })
-	}
-	if !c.ReadOnly {
-		t.incoming.resume()
 	}
 	if left == nil {
 		if err := boundReadAhead(dir); err != nil {

@@ -150,6 +150,12 @@ func (s *nodes) all(kind string) (numbers []uint64) {
 	return numbers
 }
 
+func (s *nodes) len() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.of)
+}
+
 // recall takes in what the process before knew, of which go-fuse has heard once.
 func (s *nodes) recall(l *line) *knownNode {
 	n := &knownNode{line: *l, ours: 1}

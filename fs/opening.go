@@ -274,22 +274,15 @@ func (in *incoming) closed(ctx context.Context, o *opening) error {
 	o.wrote = false
 	o.mu.Unlock()
 	name := o.name()
-	var u *upload
-	var err error
 	switch {
 	case filling:
-		u, err = in.startFill(o.draft)
+		return finish(ctx, func() (*upload, error) { return in.startFill(o.draft) })
 	case isHidden(name):
 		return nil
 	case isSidecar(name):
 		return in.inspect(o.draft)
-	default:
-		u, err = in.start(o.draft, name, c.closer)
 	}
-	if err != nil {
-		return err
-	}
-	return u.wait(ctx)
+	return finish(ctx, func() (*upload, error) { return in.start(o.draft, name, c.closer) })
 }
 
 // isBlank reports whether the draft is an image without data, which who made it

@@ -3,6 +3,7 @@ package integration
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"glancefs/glanceapi/glancetest"
 )
@@ -196,5 +198,154 @@ func replace(t *testing.T, dir, version string) {
 	}
 	if err != nil {
 		t.Fatalf("building glancefs: %v: %s", err, out)
+	}
+}
+
+// held is what a mount has for those who use it.
+type held struct{ files, handles, nodes int }
+
+func (m *Mount) held(t *testing.T) held {
+	t.Helper()
+	pid, err := m.worker()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return held{len(files), int(m.Stats(t, "glancefs_handles")), int(m.Stats(t, "glancefs_nodes"))}
+}
+
+// deathsPerMinute is how many workers of a mount may die in a minute.
+const deathsPerMinute = 4
+
+// TestLive has the workers of a mount die, and be replaced, while all kinds of
+// readers and writers use it: none of them sees an error, a wrong byte, or much of a
+// wait. GLANCEFS_LIVE says how many are to die, where there is time for that.
+func TestLive(t *testing.T) {
+	t.Parallel()
+	s := glancetest.New(t)
+	deaths, _ := strconv.Atoi(os.Getenv("GLANCEFS_LIVE"))
+	long := deaths > deathsPerMinute
+	if deaths == 0 {
+		deaths = deathsPerMinute
+	}
+	source, whole := noiseFile(t, 32<<20)
+	part := whole // of which there is nothing yet
+	ids := map[string]string{"whole": s.Add(t, "whole", whole), "part": s.Add(t, "part", part)}
+	written, fio := verifiable(t)
+	ids["fio"] = s.Add(t, "fio", written)
+	bin := upgradable(t)
+	m := mountAs(t, []string{"env", "PATH=" + bin}, nil, "--endpoint", s.URL, "--refresh", "1s")
+	at := func(name string) string { return filepath.Join(m.Dir, "images", ids[name], "data") }
+	sha512sum(t, at("whole"), whole)
+	if v := verified(t, at("whole")); v != "yes" {
+		t.Fatalf("verified: %q", v)
+	}
+	run(t, "ls", "-lR", m.Dir)
+	before := m.held(t)
+
+	s.SetFaults(glancetest.Fault{Match: glancetest.IsData, Latency: 5 * time.Millisecond}) // for there to be something to wait for
+	l := newLoad(t, m.Dir)
+	for range 2 {
+		l.reader(ids["part"], part, 0)
+		l.reader(ids["part"], part, syscall.O_DIRECT)
+		l.reader(ids["whole"], whole, 0)
+		l.mapper(ids["part"], source)
+		l.mapper(ids["whole"], source)
+	}
+	l.writer("a")
+	l.writer("b")
+	l.lister(ids)
+	if long {
+		l.tools(ids["whole"], source)
+		l.fio(ids["fio"], fio)
+	}
+	var died []time.Time
+	for i := range deaths {
+		time.Sleep(time.Duration(rand.IntN(2000)) * time.Millisecond)
+		if n := len(died) - deathsPerMinute; n >= 0 {
+			time.Sleep(time.Until(died[n].Add(time.Minute + 100*time.Millisecond)))
+		}
+		died = append(died, time.Now())
+		m.killWorker(t)
+		if i%5 == 2 {
+			replace(t, bin, fmt.Sprint("v", i))
+			run(t, "glancefs", "upgrade", m.Dir)
+		}
+		if t.Failed() {
+			break
+		}
+	}
+	time.Sleep(time.Second)
+	s.SetFaults()
+	l.end()
+	t.Logf("%d operations, the longest, %s, took %v; %d images", l.reads, l.at, l.stall, len(l.written))
+	limit := 20 * time.Second // which is to hang
+	if long {
+		limit = time.Second
+	}
+	if l.stall > limit {
+		t.Errorf("%s took %v", l.at, l.stall)
+	}
+	for name, data := range l.written {
+		sha512sum(t, filepath.Join(m.Dir, "incoming", name), data)
+		if all := images(t, s, name); len(all) != 1 {
+			t.Errorf("%s has made %+v", name, all)
+		}
+	}
+	// Each image has an entry of its own, and what is in it.
+	err := eventually("what was used to be given up", func() (bool, error) {
+		now := m.held(t)
+		return now.handles <= before.handles+1 && now.files <= before.files+2*len(l.written)+12 && now.nodes <= before.nodes+8*len(l.written)+8, fmt.Errorf("%+v, before %+v", now, before)
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// TestKeeperKilled kills the process that keeps a mount: the one that serves it
+// does not outlive it, nobody hangs, and the mountpoint can be used again.
+func TestKeeperKilled(t *testing.T) {
+	t.Parallel()
+	s := glancetest.New(t)
+	data := noise(t.Name(), 1<<20)
+	id := s.Add(t, "disk", data)
+	m := mount(t, "--endpoint", s.URL)
+	file := filepath.Join(m.Dir, "images", id, "data")
+	sha512sum(t, file, data)
+	m.cmd.Process.Kill()
+	<-m.done
+	err := eventually("the end of the worker", func() (bool, error) {
+		_, err := try(nil, "stat", "-f", m.Dir)
+		return err != nil && strings.Contains(err.Error(), "not connected"), err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	run(t, "glancefs", "umount", m.Dir)
+	m.Again(t)
+	sha512sum(t, file, data)
+}
+
+// TestNoWorkerLives kills every worker: the fifth is the last one.
+func TestNoWorkerLives(t *testing.T) {
+	t.Parallel()
+	s := glancetest.New(t)
+	m := mount(t, "--endpoint", s.URL)
+	for range deathsPerMinute + 1 {
+		m.killWorker(t)
+	}
+	select {
+	case <-m.done:
+	case <-time.After(patience):
+		t.Fatal("it goes on")
+	}
+	if _, mounted := connection(m.Dir); mounted || m.cmd.ProcessState.ExitCode() != 2 {
+		t.Errorf("mounted: %t; %s", mounted, m.cmd.ProcessState)
+	}
+	if !strings.Contains(m.Stderr.String(), "no worker lives") {
+		t.Errorf("it says %s", m.Stderr)
 	}
 }

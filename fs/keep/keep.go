@@ -35,8 +35,9 @@ const (
 	// take over, and to take over.
 	prepareLimit = 90 * time.Second
 	serveLimit   = 30 * time.Second
-	// stopLimit is how long one may take to give way.
-	stopLimit = 5 * time.Second
+	// stopLimit is how long one may take to give way. It is there for the sake of
+	// uploads; whoever reads waits as long.
+	stopLimit = time.Second
 )
 
 // Config is what a keeper needs to know.
@@ -153,6 +154,9 @@ func (k *keeper) start(heir bool) error {
 		return fmt.Errorf("starting a worker: %w", err)
 	}
 	k.heir = w
+	if heir {
+		w.limit = time.Now().Add(prepareLimit)
+	}
 	w.watch(func(m Message) { k.events <- func() (bool, error) { return k.told(w, m) } },
 		func(s *os.ProcessState) { k.events <- func() (bool, error) { return k.ended(w, s) } })
 	return nil
@@ -281,16 +285,22 @@ func (k *keeper) again() (bool, error) {
 		return true, fmt.Errorf("%d workers have died within %v, the last one %s", n, deathSpan, k.history.Last)
 	}
 	if n < 2 {
-		return false, k.start(true)
+		return k.next()
 	}
-	time.AfterFunc(firstPause<<(n-2), func() {
-		k.events <- func() (bool, error) {
-			if k.heir != nil || k.serving != nil {
-				return false, nil
-			}
-			return false, k.start(true)
-		}
-	})
+	time.AfterFunc(firstPause<<(n-2), func() { k.events <- k.next })
+	return false, nil
+}
+
+// next starts the next worker. That it does not start is as if it had died.
+func (k *keeper) next() (bool, error) {
+	if k.heir != nil || k.serving != nil {
+		return false, nil
+	}
+	if err := k.start(true); err != nil {
+		k.Log.Error("no worker", "err", err)
+		k.deaths, k.history.Last = append(k.deaths, time.Now()), err.Error()
+		return k.again()
+	}
 	return false, nil
 }
 
@@ -310,9 +320,7 @@ func (k *keeper) upgrade() {
 	k.replaces, k.program = k.program, program
 	if err := k.start(true); err != nil {
 		k.failed(err.Error())
-		return
 	}
-	k.heir.limit = time.Now().Add(prepareLimit)
 }
 
 // failed goes back from an upgrade that came to nothing.

@@ -26,7 +26,7 @@ func NewPost() (*Post, error) {
 }
 
 // Send tells the keeper something.
-func (p *Post) Send(m Message) error { return send(p.fd, m) }
+func (p *Post) Send(m Message) error { return send(p.fd, 0, m) }
 
 // Receive waits for what the keeper says.
 func (p *Post) Receive() (Message, []*os.File, error) { return receive(p.fd) }

@@ -10,7 +10,10 @@ import (
 )
 
 // lookEvery is how often workers are looked at.
-const lookEvery = time.Second
+const lookEvery = 250 * time.Millisecond
+
+// tellLimit is how long systemd may take to listen.
+const tellLimit = 100 * time.Millisecond
 
 // A systemd is the one that has started this process, if one has, in the
 // protocol of sd_notify(3). It listens to its main process only, which the
@@ -46,6 +49,7 @@ func (s *systemd) tell(state string) {
 		return
 	}
 	defer conn.Close()
+	_ = conn.SetWriteDeadline(time.Now().Add(tellLimit))
 	_, _ = conn.Write([]byte(state))
 }
 

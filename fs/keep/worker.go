@@ -64,7 +64,9 @@ func (w *worker) watch(says func(Message), ends func(*os.ProcessState)) {
 
 // send tells the worker something. One that does not listen has ended, or will be
 // ended.
-func (w *worker) send(m Message, files ...*os.File) { _ = send(int(w.conn.Fd()), m, files...) }
+func (w *worker) send(m Message, files ...*os.File) {
+	_ = send(int(w.conn.Fd()), unix.MSG_DONTWAIT, m, files...)
+}
 
 func (w *worker) signal(s syscall.Signal) { _ = w.cmd.Process.Signal(s) }
 
@@ -114,7 +116,7 @@ type History struct {
 const maxMessage = 64 << 10
 
 // send sends a message, with files that are not nil.
-func send(fd int, m Message, files ...*os.File) error {
+func send(fd, flags int, m Message, files ...*os.File) error {
 	b, err := json.Marshal(m)
 	if err != nil {
 		return err
@@ -129,7 +131,7 @@ func send(fd int, m Message, files ...*os.File) error {
 	if len(fds) > 0 {
 		rights = unix.UnixRights(fds...)
 	}
-	return unix.Sendmsg(fd, b, rights, nil, unix.MSG_NOSIGNAL)
+	return unix.Sendmsg(fd, b, rights, nil, unix.MSG_NOSIGNAL|flags)
 }
 
 // receive waits for a message, and returns it with the files it came with.
