@@ -98,6 +98,9 @@ func serveMount(c *cli.Context, dir string, t *turn) error {
 		return failure{err, exitSystem}
 	}
 	t.listen(c.Context, m)
+	if t.isHeir() {
+		go m.service.reach(c.Context) // sooner than somebody needs it; it tells by itself
+	}
 	return m.serve(c.Context, t)
 }
 

@@ -145,6 +145,7 @@ func (t *turn) ready(c *cli.Context, m *mounted) error {
 		}
 	}
 	if t == nil {
+		m.log.Info("open files will not outlive this process; for root they do, with Linux 6.9")
 		m.SetUpkeep(fs.Upkeep{Process: os.Getpid(), Version: c.App.Version})
 	} else {
 		t.version = c.App.Version
