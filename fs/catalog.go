@@ -6,7 +6,7 @@ import (
 	iofs "io/fs"
 	"iter"
 	"log/slog"
-	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -171,43 +171,6 @@ func (c *catalog) ask(ctx context.Context, id string) (glanceapi.Image, error) {
 	return c.images[id].image, nil
 }
 
-// keep records an image as an answer to what was asked at a time tells of it,
-// unless what was done here since makes that old. It returns false for an image
-// that is no more. A listing in which it was otherwise is amended. Called with
-// mu held.
-func (c *catalog) keep(img glanceapi.Image, asked time.Time) bool {
-	if c.isRemoved(img.ID, asked) {
-		return false
-	}
-	r := c.images[img.ID]
-	if r.own.After(asked) {
-		return true
-	}
-	old := r.image
-	if old.Status == "active" && (img.Status == "queued" || img.Status == "saving") && !img.UpdatedAt.After(old.UpdatedAt) {
-		return true // an answer that was long on its way: an image never loses its data
-	}
-	r.image, r.at, r.doubt = img, time.Now(), false
-	c.images[img.ID] = r
-	if !reflect.DeepEqual(old, img) {
-		c.changes++
-	}
-	if c.listing.has(img.ID) && (old.Name != img.Name || img.Hidden) {
-		c.adopt(c.listing.walk.amended(nil, map[string]bool{img.ID: img.Hidden}))
-	}
-	return true
-}
-
-// drop forgets an image that is no more. Called with mu held.
-func (c *catalog) drop(id string) {
-	if r, ok := c.images[id]; ok {
-		c.gone(r.image)
-	}
-	c.changes++
-	delete(c.images, id)
-	delete(c.members, id)
-}
-
 // share runs do once for all who ask for the same key at the same time, and
 // returns its answer. A caller who has one already, stale as it may be, waits
 // for its patience only, and gets nil instead of an error that does not say
@@ -258,7 +221,7 @@ var errSlow = errors.New("the image service does not answer")
 func (c *catalog) note(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	failed := err != nil && !errors.Is(err, iofs.ErrNotExist) && !errors.Is(err, iofs.ErrPermission)
+	failed := err != nil && !isRefusal(err)
 	switch {
 	case failed && !c.sick:
 		c.log.Warn("image service does not answer; what is known is served", "err", err)
@@ -266,6 +229,13 @@ func (c *catalog) note(err error) {
 		c.log.Info("image service answers again")
 	}
 	c.sick = failed
+}
+
+// isRefusal reports whether err is an answer all the same.
+func isRefusal(err error) bool {
+	return slices.ContainsFunc([]error{iofs.ErrNotExist, iofs.ErrPermission, iofs.ErrInvalid, errors.ErrUnsupported}, func(no error) bool {
+		return errors.Is(err, no)
+	})
 }
 
 // patience is how long a caller waits for an answer; 0 is for those who are not

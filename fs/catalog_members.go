@@ -53,6 +53,23 @@ func (c *catalog) knownMembers(id string) ([]glanceapi.Member, bool) {
 	return l.members, ok && !l.at.IsZero()
 }
 
+// joined minds that somebody here has accepted an image that another project shares,
+// which lists it at once, or has not, or no more: then the listing is read anew,
+// because only the service knows for whom it lists the image all the same.
+func (c *catalog) joined(id string, accepted bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch r, known := c.images[id]; {
+	case c.listing == nil:
+	case accepted && known && !r.image.Hidden && !c.listing.has(id):
+		c.adopt(c.listing.walk.amended([]string{id}, nil))
+	case !accepted && c.listing.has(id):
+		l := *c.listing
+		l.full, l.synced = time.Time{}, time.Time{}
+		c.listing = &l
+	}
+}
+
 // reshared forgets who an image was shared with, because that was changed here.
 func (c *catalog) reshared(id string) {
 	c.mu.Lock()

@@ -228,3 +228,45 @@ func remove(t *testing.T, s *glancetest.Server, id string) {
 		t.Fatal(resp.Status)
 	}
 }
+
+// TestRefusalIsAnAnswer: a query that the service cannot answer says nothing of its
+// health, and is asked again by the next who wants to know.
+func TestRefusalIsAnAnswer(t *testing.T) {
+	s := glancetest.New(t)
+	s.Images.Release = server.Essex
+	s.Add(t, "disk", []byte("x"))
+	c := catalogOf(t, s, time.Hour)
+	for range 2 {
+		q := glanceapi.Query{MemberStatus: "pending"}
+		if err := c.find(t.Context(), "member_status=pending", q).wait(t.Context()); !errors.Is(err, errors.ErrUnsupported) {
+			t.Errorf("pending on v1: %v", err)
+		}
+	}
+	if !c.answering() {
+		t.Error("the service is taken to be down")
+	}
+}
+
+// TestRenamedAreListed: images that are renamed elsewhere are listed by their new
+// names after one request, and not by their old ones.
+func TestRenamedAreListed(t *testing.T) {
+	s := glancetest.New(t)
+	all := s.AddN(t, 30)
+	c := catalogOf(t, s, time.Nanosecond)
+	ids(t, c)
+	elsewhere := client(t, s)
+	for _, id := range all[:10] {
+		if _, err := elsewhere.Update(t.Context(), id, glanceapi.Change{Name: new("renamed")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Reset()
+	names, err := c.byName(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked(t, s, 1)
+	if len(names) != 21 || len(names["renamed"]) != 10 {
+		t.Errorf("%d names, %d images renamed", len(names), len(names["renamed"]))
+	}
+}

@@ -97,7 +97,7 @@ func (c *catalog) read(w *walk) {
 		ids := make([]string, 0, len(page.Images))
 		c.mu.Lock()
 		for _, img := range page.Images {
-			if c.keep(img, start) && !c.images[img.ID].image.Hidden {
+			if ok, _ := c.record(img, start); ok && !c.images[img.ID].image.Hidden {
 				ids = append(ids, img.ID)
 			}
 		}
@@ -182,7 +182,8 @@ type delta struct {
 	clock   time.Time // the service's, when it began to tell
 }
 
-// merge takes a page into d, and reports whether it brought any news.
+// merge takes a page into d, and reports whether it brought any news. The listing
+// is amended when all of d is known.
 func (c *catalog) merge(d *delta, page glanceapi.Page) (news bool) {
 	if d.clock.IsZero() {
 		d.clock = pageClock(page)
@@ -191,7 +192,7 @@ func (c *catalog) merge(d *delta, page glanceapi.Page) (news bool) {
 	defer c.mu.Unlock()
 	for _, img := range page.Images {
 		r, known := c.images[img.ID]
-		if !c.keep(img, d.start) {
+		if ok, _ := c.record(img, d.start); !ok {
 			continue
 		}
 		img = c.images[img.ID].image

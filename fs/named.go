@@ -2,6 +2,7 @@ package fs
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"glancefs/glanceapi"
@@ -47,7 +48,7 @@ func (c *catalog) listedAs(name string, stale bool) (images []glanceapi.Image, o
 	if l == nil || !stale && !l.fresh(c.refresh) {
 		return nil, false
 	}
-	images = c.recorded(l.names[name])
+	images = c.called(name, l.names[name])
 	return images, len(images) > 0
 }
 
@@ -64,14 +65,8 @@ func (c *catalog) askName(name string) (*[]glanceapi.Image, error) {
 			return nil, err
 		}
 		c.mu.Lock()
-		for _, img := range page.Images {
-			if img.Name != name || img.Hidden || !c.keep(img, start) {
-				continue
-			}
-			if now := c.images[img.ID].image; now.Name == name && !now.Hidden {
-				found = append(found, now)
-			}
-		}
+		alike := slices.DeleteFunc(page.Images, func(i glanceapi.Image) bool { return i.Name != name || i.Hidden })
+		found = append(found, c.called(name, c.keepAll(alike, start))...)
 		c.mu.Unlock()
 	}
 	return &found, nil
@@ -91,9 +86,17 @@ func (c *catalog) byName(ctx context.Context) (map[string][]glanceapi.Image, err
 	l := c.best()
 	names := make(map[string][]glanceapi.Image, len(l.names))
 	for name, ids := range l.names {
-		names[name] = c.recorded(ids)
+		if images := c.called(name, ids); len(images) > 0 {
+			names[name] = images
+		}
 	}
 	return names, nil
+}
+
+// called returns the records of those of ids that have a name and are not hidden: a
+// listing that is being brought up to date may still have others. Called with mu held.
+func (c *catalog) called(name string, ids []string) []glanceapi.Image {
+	return slices.DeleteFunc(c.recorded(ids), func(i glanceapi.Image) bool { return i.Name != name || i.Hidden })
 }
 
 // recorded returns the records of ids. Called with mu held.

@@ -90,15 +90,10 @@ func (c *catalog) find(ctx context.Context, question string, q glanceapi.Query) 
 			if err != nil {
 				return err
 			}
-			var ids []string
 			c.mu.Lock()
-			for _, img := range page.Images {
-				if c.keep(img, start) {
-					ids = append(ids, img.ID)
-				}
-			}
+			kept := c.keepAll(page.Images, start)
 			c.mu.Unlock()
-			w.add(ids...)
+			w.add(kept...)
 		}
 		return nil
 	})

@@ -11,8 +11,9 @@ import (
 
 const (
 	// maxScratch is how many files editors may have beside meta.json, of all
-	// images together; none may have more than maxText bytes.
-	maxScratch = 64
+	// images together; none may have more than maxText bytes. A script that edits
+	// many images at once has some for each.
+	maxScratch = 256
 	// scratchLife is how long one is kept that nobody touches.
 	scratchLife = time.Hour
 )

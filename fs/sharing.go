@@ -86,7 +86,11 @@ func (t *tree) putMember(ctx context.Context, id, who string, text []byte) error
 		if m.Status == "" && m.CanShare == nil {
 			return nil
 		}
-		return t.service.SetMember(ctx, id, m)
+		err := t.service.SetMember(ctx, id, m)
+		if err == nil && m.Status != "" {
+			t.catalog.joined(id, m.Status == "accepted")
+		}
+		return err
 	})
 }
 

@@ -12,6 +12,7 @@ import (
 	"glancefs/glanceapi/glancetest"
 )
 
+// heap is how many bytes are in use.
 func heap() int {
 	runtime.GC()
 	runtime.GC()
@@ -20,42 +21,52 @@ func heap() int {
 	return int(m.HeapAlloc)
 }
 
+// TestSize: an image that is listed and has been looked up takes no more than 1 KiB
+// beside its metadata.
 func TestSize(t *testing.T) {
-	const n = 20000
+	const n, most = 4000, 1 << 10
 	s := glancetest.New(t)
-	s.AddN(t, n)
-	in := incomingOf(t, s, nil)
-	tr := in.t
+	for range n {
+		s.AddQueued(t, "an image of some name")
+	}
+	tr := incomingOf(t, s, nil).t
 	tr.catalog.refresh = time.Hour
-	c := client(t, s)
-	h0 := heap()
+
+	before := heap()
 	var all []glanceapi.Image
-	for p, err := range c.Images(t.Context(), glanceapi.Query{}) {
+	for p, err := range client(t, s).Images(t.Context(), glanceapi.Query{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
 		all = append(all, p.Images...)
 	}
-	h1 := heap()
+	all = append([]glanceapi.Image(nil), all...)
+	metadata := (heap() - before) / n
 	runtime.KeepAlive(all)
 	all = nil
+	s.Reset() // the requests that it counts are on the heap, too
+
+	before = heap()
+	listed := ids(t, tr.catalog)
 	s.Reset()
-	h2 := heap()
-	ids := ids(t, tr.catalog)
-	s.Reset()
-	h3 := heap()
-	root := tr.root()
-	raw := gofs.NewNodeFS(root, &gofs.Options{RootStableAttr: &gofs.StableAttr{Ino: 1}, ExternalNodeID: true})
+	catalog := (heap() - before) / n
+
+	before = heap()
+	raw := gofs.NewNodeFS(tr.root(), &gofs.Options{RootStableAttr: &gofs.StableAttr{Ino: 1}, ExternalNodeID: true})
 	var out fuse.EntryOut
 	raw.Lookup(nil, &fuse.InHeader{NodeId: 1}, "images", &out)
 	dir := out.NodeId
-	for _, id := range ids {
-		if st := raw.Lookup(nil, &fuse.InHeader{NodeId: dir}, id, &out); !st.Ok() {
-			t.Fatal(st)
+	for _, id := range listed {
+		if status := raw.Lookup(nil, &fuse.InHeader{NodeId: dir}, id, &out); !status.Ok() {
+			t.Fatal(status)
 		}
 	}
-	h4 := heap()
-	t.Logf("metadata %d, catalog %d, nodes %d", (h1-h0)/n, (h3-h2)/n, (h4-h3)/n)
+	nodes := (heap() - before) / n
+
+	t.Logf("bytes an image: metadata %d, catalog %d, node %d", metadata, catalog, nodes)
+	if beside := catalog + nodes - metadata; beside > most {
+		t.Errorf("an image takes %d bytes beside its metadata, want at most %d", beside, most)
+	}
 	runtime.KeepAlive(raw)
 	runtime.KeepAlive(tr)
 }

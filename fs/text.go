@@ -79,7 +79,8 @@ func (f *text) Getattr(ctx context.Context, h gofs.FileHandle, out *fuse.AttrOut
 	return f.t.getattr(ctx, f, out)
 }
 
-// Setattr cuts the text for its writer, or changes the length of what is written. What else programs set on what they copy is taken and forgotten.
+// Setattr cuts the text for its writer, or changes the length of what is written.
+// What else programs set on what they copy is taken and forgotten.
 func (f *text) Setattr(ctx context.Context, h gofs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
 	size, sized := in.GetSize()
 	r, ok := h.(*revision)

@@ -97,12 +97,16 @@ type keystone struct {
 	flight   singleflight.Group
 	count    *atomic.Int64 // of renewals
 	refusal  string        // what a 401 means for this kind of account
+	secrets  []string      // of the account, which Keystone's words are not to have
 	byToken  bool          // the account is a token, not a secret
 	scope    string        // id of the project the token is for
 }
 
 func newKeystone(ao gophercloud.AuthOptions, renewals *atomic.Int64) *keystone {
-	k := &keystone{count: renewals, byToken: ao.TokenID != "", refusal: "wrong user name, password or project"}
+	k := &keystone{
+		count: renewals, byToken: ao.TokenID != "", refusal: "wrong user name, password or project",
+		secrets: []string{ao.Password, ao.ApplicationCredentialSecret, ao.TokenID},
+	}
 	switch {
 	case k.byToken:
 		k.refusal = "the token is wrong, revoked or has expired"
@@ -236,7 +240,8 @@ func (k *keystone) failed(ctx context.Context, err error) error {
 	if !errors.As(err, &answer) {
 		return k.unanswered(ctx, err)
 	}
-	e := &Error{Op: k.name(), Message: message(answer.Body, answer.Actual)}
+	words := without(without(answer.Body, k.secrets...), k.token())
+	e := &Error{Op: k.name(), Message: message(words, answer.Actual)}
 	switch {
 	case answer.Actual == http.StatusUnauthorized, answer.Actual == http.StatusNotFound && k.byToken:
 		e.Status, e.Message = http.StatusUnauthorized, k.refusal

@@ -64,7 +64,7 @@ func (e *Error) Error() string {
 		b.WriteString(": " + e.Message)
 	}
 	if e.Err != nil {
-		b.WriteString(": " + e.Err.Error())
+		b.WriteString(": " + plainAddresses(e.Err.Error()))
 	}
 	if e.RequestID != "" {
 		b.WriteString(" (" + e.RequestID + ")")

@@ -20,6 +20,7 @@ func TestMessage(t *testing.T) {
 	}{
 		{"json", `{"message": "No image found with ID x<br/>\n\n\n", "code": "404 Not Found", "title": "Not Found"}`, 404, "No image found with ID x"},
 		{"json, text behind", `{"message": "Not available.<br/>\nStart MUST be in [0, 9].\n\n"}`, 416, "Not available. Start MUST be in [0, 9]."},
+		{"addresses", `{"message":"no https://u:p@host:1/c/o?sig=abc#d, nor <a href='http://h/?x'>here</a> rbd://a/b 5://x@y?"}`, 500, "no https://host:1/c/o nor here rbd://a/b 5://x@y?"},
 		{"keystone", `{"error":{"code":401,"message":"The request you have made requires authentication."}}`, 401, "The request you have made requires authentication."},
 		{"html", "<html>\n <head>\n  <title>404 Not Found</title>\n </head>\n <body>\n  <h1>404 Not Found</h1>\n  No image &amp; nothing<br /><br />\n </body>\n</html>", 404, "No image & nothing"},
 		{"text", "404 Not Found\n\nNo image found\n", 404, "No image found"},

@@ -24,6 +24,7 @@ const (
 func answerError(resp *http.Response) *Error {
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody)) // what came of it is better than nothing
+	body = without(body, resp.Request.Header.Get(tokenHeader))
 	e := &Error{
 		Op:         opOf(resp.Request),
 		Status:     resp.StatusCode,
@@ -36,6 +37,7 @@ func answerError(resp *http.Response) *Error {
 		e.temporary = true // what it means is in its words, which were cut off
 	}
 	if to := resp.Header.Get("Location"); to != "" && resp.StatusCode/100 == 3 {
+		to, _, _ = strings.Cut(to, "?") // behind which signatures are
 		e.Message = oneLine("redirected to " + to + ", which was not followed")
 	}
 	return e
@@ -85,10 +87,30 @@ func message(body []byte, status int) string {
 // tag matches HTML elements, and leaves "5 < 6" alone.
 var tag = regexp.MustCompile(`(?s)<!--.*?-->|</?[A-Za-z!][^<>]*>`)
 
-// oneLine strips markup, control characters and runs of blanks, and bounds the
-// length: s comes from the network and goes to logs and terminals.
+// address matches a URL: what is before the user, the user, host and path, and
+// what is behind.
+var address = regexp.MustCompile(`\b([A-Za-z][A-Za-z0-9+.-]*://)([^\s"'<>/?#]*@)?([^\s"'<>?#]*)([?#][^\s"'<>]*)?`)
+
+// plainAddresses takes out of URLs what lets in whoever knows it: passwords and
+// signatures.
+func plainAddresses(s string) string { return address.ReplaceAllString(s, "$1$3") }
+
+// without takes secrets out of what a service says, which some repeat. What is
+// too short for one would only garble the words.
+func without(words []byte, secrets ...string) []byte {
+	for _, secret := range secrets {
+		if len(secret) >= 6 {
+			words = bytes.ReplaceAll(words, []byte(secret), []byte("[secret]"))
+		}
+	}
+	return words
+}
+
+// oneLine strips markup, control characters, runs of blanks and what is secret in
+// URLs, and bounds the length: s comes from the network and goes to logs and
+// terminals.
 func oneLine(s string) string {
-	s = html.UnescapeString(tag.ReplaceAllString(s, " "))
+	s = plainAddresses(html.UnescapeString(tag.ReplaceAllString(s, " ")))
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsSpace(r) || !unicode.IsPrint(r) {
 			return ' '

@@ -64,7 +64,8 @@ func (i *Image) field(key string) (set func(json.RawMessage), ok bool) {
 		return func(v json.RawMessage) { i.CreatedAt = parseTime(text(v)) }, true
 	case "updated_at":
 		return func(v json.RawMessage) { i.UpdatedAt = parseTime(text(v)) }, true
-	case "self", "file", "schema": // paths, which we make ourselves
+	case "self", "file", "schema", // paths, which we make ourselves
+		"direct_url", "locations": // where the data lies, for some stores with the password to it
 		return func(json.RawMessage) {}, true
 	}
 	return nil, false

@@ -17,16 +17,16 @@ func TestDecodeImage(t *testing.T) {
 		{"nothing", `{}`, unknown},
 		{"nulls", `{"name":null,"size":null,"virtual_size":null,"checksum":null,"owner":null,"min_disk":null,"tags":null,"updated_at":null,"protected":null}`, unknown},
 		{"own paths", `{"self":"/v2/images/x","file":"/v2/images/x/file","schema":"/v2/schemas/image"}`, unknown},
+		{"where the data lies", `{"direct_url":"swift+https://u:p@host/c","locations":[{"url":"file://x","metadata":{}}]}`, unknown},
 		{"raw name", "{\"name\":\"caf\xe9\"}", with(func(i *Image) { i.Name = "caf\xe9" })},
 		{"number as id", `{"id":7}`, with(func(i *Image) { i.ID = "7" })},
 		{"wrong types", `{"size":"12","min_ram":"x","protected":1,"tags":"a","created_at":5}`, unknown},
 		{"impossible sizes", `{"size":-5,"virtual_size":1e99,"min_disk":-1}`, unknown},
 		{"tags", `{"tags":["b","a",null]}`, with(func(i *Image) { i.Tags = []string{"", "a", "b"} })},
 		{"upper case sums", `{"checksum":"AB","os_hash_algo":"SHA512","os_hash_value":"CD"}`, with(func(i *Image) { i.Checksum, i.HashAlgo, i.HashValue = "ab", "sha512", "cd" })},
-		{"properties", `{"a":"1","x/y":"2","":"3","n":5,"t":true,"z":null,"l":[ "a", 1 ],"locations":[{"url":"file://x","metadata":{}}],"direct_url":"d","stores":"fast"}`,
+		{"properties", `{"a":"1","x/y":"2","":"3","n":5,"t":true,"z":null,"l":[ "a", 1 ],"stores":"fast"}`,
 			with(func(i *Image) {
-				i.Properties = map[string]string{"a": "1", "x/y": "2", "": "3", "n": "5", "t": "true", "z": "null", "l": `["a",1]`,
-					"locations": `[{"url":"file://x","metadata":{}}]`, "direct_url": "d", "stores": "fast"}
+				i.Properties = map[string]string{"a": "1", "x/y": "2", "": "3", "n": "5", "t": "true", "z": "null", "l": `["a",1]`, "stores": "fast"}
 			})},
 		{"all", `{"id":"i","name":"n","status":"active","visibility":"shared","protected":true,"os_hidden":true,"owner":"o","size":10,"virtual_size":20,
 			"disk_format":"raw","container_format":"bare","checksum":"c","os_hash_algo":"sha512","os_hash_value":"v","min_disk":1,"min_ram":2,

@@ -87,7 +87,7 @@ func encodeNewV2(n NewImage) ([]byte, error) {
 // isFieldV2 reports whether a key of v2's flat object is not a property's.
 func isFieldV2(key string) bool {
 	_, ok := new(Image).field(key)
-	return ok || key == "locations" || key == "direct_url" || key == "stores"
+	return ok || key == "stores"
 }
 
 // checkStore fails unless the service takes data for the store of that name. A

@@ -111,9 +111,6 @@ func editAtOnce(t *testing.T, endpoint, id string, flags ...string) {
 	for i := range 8 {
 		want[fmt.Sprintf("t%d", i)] = "old"
 	}
-	if len(flags) > 0 {
-		want["kept"] = "kept" // v1 of 2011 has no other text
-	}
 	begin, err := json.Marshal(object{"properties": want})
 	if err != nil {
 		t.Fatal(err)

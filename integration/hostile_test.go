@@ -24,6 +24,7 @@ type hostile struct {
 	data   map[string]http.HandlerFunc // by id
 	stolen atomic.Int64                // requests that a redirect has brought to another host
 	other  string                      // its address
+	mux    *http.ServeMux
 }
 
 const hostileSize = 1 << 20
@@ -38,6 +39,7 @@ func newHostile(t *testing.T) *hostile {
 	t.Cleanup(other.Close)
 	h.other = other.URL
 	mux := http.NewServeMux()
+	h.mux = mux
 	mux.HandleFunc("GET /versions", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"versions":[{"id":"v2.9"}]}`) })
 	mux.HandleFunc("GET /v2/images", func(w http.ResponseWriter, r *http.Request) {
 		json.NewEncoder(w).Encode(map[string]any{"images": append(h.images[:len(h.images):len(h.images)], nil)})

@@ -138,9 +138,12 @@ func (w *weather) set(name string, faults ...glancetest.Fault) {
 	w.service.SetFaults(faults...)
 }
 
-// fair is weather in which every request has its answer.
+// fair is weather in which every request has its answer, or some of it.
 func (w *weather) fair() (string, glancetest.Fault) {
-	switch w.rng.IntN(4) {
+	switch w.rng.IntN(12) {
+	case 4, 5, 6, 7, 8, 9, 10: // which makes most of the faults
+		drops := func(r *http.Request) bool { return glancetest.IsData(r) && rand.IntN(4) > 0 }
+		return "drizzle", glancetest.Fault{Match: drops, Break: glancetest.Cut, After: 1 + w.rng.Int64N(1<<(10+w.rng.IntN(9)))}
 	case 0:
 		return "distant", glancetest.Fault{Latency: between(w.rng, time.Millisecond, 300*time.Millisecond)}
 	case 1:
@@ -156,7 +159,15 @@ func (w *weather) fair() (string, glancetest.Fault) {
 // bad is weather in which some requests, or all, do not have their answer.
 func (w *weather) bad() (string, glancetest.Fault) {
 	f := glancetest.Fault{Match: w.scope(), Times: w.rng.IntN(2) * (1 + w.rng.IntN(6))}
-	switch w.rng.IntN(5) {
+	switch w.rng.IntN(7) {
+	case 5:
+		f.Match = glancetest.IsUpload
+		f.Break, f.After = glancetest.CutUpload, w.rng.Int64N(maxSoakUpload)
+		return "cut upload", f
+	case 6:
+		f.Match = func(r *http.Request) bool { return r.Method != http.MethodGet }
+		f.Break = glancetest.DropAnswer
+		return "lost answer", f
 	case 0:
 		statuses := []int{401, 408, 429, 500, 502, 503, 504}
 		f.Status = statuses[w.rng.IntN(len(statuses))]

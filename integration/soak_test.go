@@ -27,20 +27,22 @@ const (
 var soakSizes = []int{1, 65536, 3141592, 20 << 20, 90<<20 + 1, 150 << 20}
 
 // TestSoak has several processes read and compare images of a service that
-// fails in all the ways it can, while readers and glancefs itself are killed.
-// A wrong byte is never allowed; an error only where the service did not answer
-// for the mount's timeout, or where glancefs was dead.
+// fails in all the ways it can, and one make images, while readers and glancefs
+// itself are killed. A wrong byte is never allowed; an error of a reader only where
+// the service did not answer for the mount's timeout, or where glancefs was dead.
 //
-// GLANCEFS_SOAK is how long it lasts, 15s without. What is done in which order
+// GLANCEFS_SOAK is how long it lasts at most, 15s without. GLANCEFS_SOAK_FAULTS is
+// how many requests are to have met a fault, after which it ends; without, it ends
+// with the time. What is done in which order
 // follows from a seed, which is logged and can be given in GLANCEFS_SOAK_SEED;
 // what happens at the same time does not.
 func TestSoak(t *testing.T) {
 	require(t)
-	length, seed := soakVariables(t)
+	length, seed, faults := soakVariables(t)
 	t.Logf("%s with GLANCEFS_SOAK_SEED=%d", length, seed)
 	s := newSoak(t, seed, length)
 	defer s.log()
-	for left := length; left > 0; left = time.Until(s.end) {
+	for left := length; left > 0 && (faults == 0 || s.weather.service.Suffered() < faults); left = time.Until(s.end) {
 		time.Sleep(between(s.rng, 100*time.Millisecond, 400*time.Millisecond))
 		s.tend()
 		s.weather.change(left)
@@ -52,16 +54,20 @@ func TestSoak(t *testing.T) {
 			s.startMount()
 		}
 	}
+	if n := s.weather.service.Suffered(); n < faults {
+		t.Errorf("only %d faults in %v", n, length)
+	}
 	s.weather.ranges = nil
 	s.weather.clear()
 	s.killReaders()
+	s.uploader.check()
 	for _, image := range s.images {
 		run(t, "cmp", image.source, filepath.Join(s.mount.Dir, "images", image.id, "data"))
 	}
 	s.checkRest(length > time.Minute)
 }
 
-func soakVariables(t *testing.T) (length time.Duration, seed uint64) {
+func soakVariables(t *testing.T) (length time.Duration, seed uint64, faults int) {
 	t.Helper()
 	length, seed = 15*time.Second, uint64(time.Now().UnixNano())
 	var err error
@@ -75,21 +81,27 @@ func soakVariables(t *testing.T) (length time.Duration, seed uint64) {
 			t.Fatalf("GLANCEFS_SOAK_SEED: %v", err)
 		}
 	}
-	return length, seed
+	if v := os.Getenv("GLANCEFS_SOAK_FAULTS"); v != "" {
+		if faults, err = strconv.Atoi(v); err != nil {
+			t.Fatalf("GLANCEFS_SOAK_FAULTS: %v", err)
+		}
+	}
+	return length, seed, faults
 }
 
 // A soak is the state of TestSoak.
 type soak struct {
-	t       *testing.T
-	rng     *rand.Rand
-	end     time.Time
-	weather *weather
-	images  []soakImage
-	mount   *Mount
-	readers []*soakReader
-	nextEnd time.Time // when the mount ends
-	dead    []span    // when there was none
-	tally   soakTally
+	t        *testing.T
+	rng      *rand.Rand
+	end      time.Time
+	weather  *weather
+	images   []soakImage
+	mount    *Mount
+	readers  []*soakReader
+	uploader *soakUploader
+	nextEnd  time.Time // when the mount ends
+	dead     []span    // when there was none
+	tally    soakTally
 }
 
 // A soakTally is what the log tells in the end.
@@ -131,22 +143,27 @@ func newSoak(t *testing.T, seed uint64, length time.Duration) *soak {
 		s.weather.ranges[id] = server.RangeMode(s.rng.IntN(3))
 	}
 	s.weather.clear()
-	s.mount = mountEnv(t, issuer.environ(), "--cache-size", "64MiB", "--timeout", soakTimeout.String(), "--refresh", "1s")
+	s.mount = mountEnv(t, issuer.environ(), "--cache-size", "64MiB", "--timeout", soakTimeout.String(), "--refresh", "1s", "--allow-delete")
+	s.uploader = &soakUploader{t: t, service: service, mount: s.mount, dir: dir, rng: rand.New(rand.NewPCG(seed, 1)), hashes: make(map[string]string)}
 	s.mounted()
 	s.readers = make([]*soakReader, soakReaders)
-	t.Cleanup(func() { s.killAll() })
+	t.Cleanup(func() {
+		s.killAll()
+		s.uploader.stop()
+	})
 	return s
 }
 
 // mounted notes that there is a mount, and decides how long: some time between
-// two seconds and a third of the test.
+// two seconds and a third of the test, or a minute.
 func (s *soak) mounted() {
 	s.tally.mounts++
-	s.nextEnd = time.Now().Add(between(s.rng, 2*time.Second, max(time.Until(s.end)/3, 3*time.Second)))
+	s.nextEnd = time.Now().Add(between(s.rng, 2*time.Second, min(max(time.Until(s.end)/3, 3*time.Second), time.Minute)))
+	s.uploader.start()
 }
 
-// endMount ends glancefs: in good order, without readers; or by a kill under
-// its readers, who have to end by themselves.
+// endMount ends glancefs: in good order, without readers and writers; or by a kill
+// under its readers, who have to end by themselves.
 func (s *soak) endMount() {
 	m := s.mount
 	if s.rng.IntN(3) == 0 {
@@ -168,6 +185,7 @@ func (s *soak) endMount() {
 		}
 		s.bury(i)
 	}
+	s.uploader.stop()
 	s.dead[len(s.dead)-1].to = time.Now()
 	run(s.t, "glancefs", "umount", m.Dir)
 }
@@ -180,7 +198,9 @@ func (s *soak) startMount() {
 	s.tend()
 }
 
+// killReaders also stops the uploader, for whom the same holds.
 func (s *soak) killReaders() {
+	s.uploader.stop()
 	for i := range s.readers {
 		s.killReader(i)
 	}
@@ -226,6 +246,7 @@ func (s *soak) killAll() {
 
 func (s *soak) log() {
 	t := &s.tally
+	s.t.Logf("%d requests met a fault; %d images were made, %d uploads said why not", s.weather.service.Suffered(), s.uploader.done, s.uploader.failed)
 	s.t.Logf("%d MiB compared by %d readers, of which %d were killed (gone after %s at most; %d behind another one) and %d saw a permitted error; %d mounts; weather %v",
 		t.verified>>20, t.started, t.killed, t.slowest.Round(time.Millisecond), t.behind, t.refused, t.mounts, s.weather.seen)
 }

@@ -42,6 +42,11 @@ func (s *systemd) environ(watchdog time.Duration) []string {
 	return []string{"NOTIFY_SOCKET=" + s.conn.LocalAddr().String(), fmt.Sprintf("WATCHDOG_USEC=%d", watchdog.Microseconds())}
 }
 
+// deaf leaves the messages to whoever wants them, who is nobody.
+func (s *systemd) deaf() {
+	go s.told(time.Hour, func(string) bool { return false })
+}
+
 // told returns the next message within limit that is as wanted.
 func (s *systemd) told(limit time.Duration, wanted func(message string) bool) (string, error) {
 	s.conn.SetReadDeadline(time.Now().Add(limit))
@@ -206,6 +211,26 @@ func TestWatchdog(t *testing.T) {
 	release() // what waits for a disk cannot be killed
 	systemd.hears(t, "WATCHDOG=1")
 	run(t, "ls", m.Dir)
+}
+
+// TestStuckSystemd: a systemd that takes no messages any more does not keep a mount
+// from its work, nor from ending.
+func TestStuckSystemd(t *testing.T) {
+	t.Parallel()
+	s := glancetest.New(t)
+	data := noise(t.Name(), 1000)
+	id := s.Add(t, "disk", data)
+	systemd := newSystemd(t)
+	m := mountEnv(t, systemd.environ(2*time.Second), "--endpoint", s.URL)
+	err := eventually("systemd to be deaf", func() (bool, error) {
+		return strings.Contains(m.Stderr.String(), "systemd not told"), nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.cmd.Process.Signal(syscall.SIGHUP)
+	sha512sum(t, filepath.Join(m.Dir, "images", id, "data"), data)
+	m.Stop(t)
 }
 
 // TestReload changes the account under a mount: SIGHUP makes it that of another

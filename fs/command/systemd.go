@@ -36,14 +36,12 @@ func newSupervisor(t *turn, log *slog.Logger) *supervisor {
 	case t != nil:
 		s.send = func(state string) error { return t.post.Send(keep.Message{Notify: state}) }
 	case os.Getenv("NOTIFY_SOCKET") != "":
-		s.send = func(state string) error {
-			_, err := daemon.SdNotify(false, state)
-			return err
-		}
+		s.send = func(state string) error { return keep.Notify(os.Getenv("NOTIFY_SOCKET"), state) }
 	}
 	return s
 }
 
+// tell sends a message.
 func (s *supervisor) tell(state string) {
 	if s.send == nil {
 		return
@@ -78,7 +76,8 @@ func (s *supervisor) watch(ctx context.Context, status func() string, answers fu
 	}
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	told, heard, silent := status(), time.Now(), false
+	told, heard := status(), time.Now()
+	var failed time.Time
 	for {
 		select {
 		case <-tick.C:
@@ -99,9 +98,12 @@ func (s *supervisor) watch(ctx context.Context, status func() string, answers fu
 		case err == nil:
 			heard = time.Now()
 			s.tell(daemon.SdNotifyWatchdog)
-		case !silent && ctx.Err() == nil:
-			s.log.Error("the mount does not answer, so the watchdog hears nothing", "err", err)
+		case ctx.Err() == nil:
+			// One line for as long as it goes on, or comes and goes.
+			if time.Since(failed) > s.watchdog {
+				s.log.Error("the mount does not answer, so the watchdog hears nothing", "err", err)
+			}
+			failed = time.Now()
 		}
-		silent = err != nil
 	}
 }

@@ -89,7 +89,7 @@ func Run(c Config) error {
 	if err != nil {
 		return err
 	}
-	k := &keeper{Config: c, events: make(chan event), program: program, systemd: newSystemd()}
+	k := &keeper{Config: c, events: make(chan event), program: program, systemd: newSystemd(c.Log)}
 	if k.ledger, err = newLedger(); err != nil {
 		return err
 	}

@@ -1,6 +1,8 @@
 package keep
 
 import (
+	"io"
+	"log/slog"
 	"net"
 	"os"
 	"slices"
@@ -12,7 +14,7 @@ import (
 // lookEvery is how often workers are looked at.
 const lookEvery = 250 * time.Millisecond
 
-// tellLimit is how long systemd may take to listen.
+// tellLimit is how long systemd may take to take a message.
 const tellLimit = 100 * time.Millisecond
 
 // A systemd is the one that has started this process, if one has, in the
@@ -21,10 +23,11 @@ const tellLimit = 100 * time.Millisecond
 type systemd struct {
 	socket   string
 	watchdog time.Duration // it ends a process that it has not heard of for so long; 0 for never
+	log      *slog.Logger
 }
 
-func newSystemd() *systemd {
-	s := &systemd{socket: os.Getenv("NOTIFY_SOCKET")}
+func newSystemd(log *slog.Logger) *systemd {
+	s := &systemd{socket: os.Getenv("NOTIFY_SOCKET"), log: log}
 	pid := os.Getenv("WATCHDOG_PID")
 	if usec, err := strconv.ParseInt(os.Getenv("WATCHDOG_USEC"), 10, 64); err == nil && (pid == "" || pid == strconv.Itoa(os.Getpid())) {
 		s.watchdog = time.Duration(usec) * time.Microsecond
@@ -39,18 +42,29 @@ func (s *systemd) environ() []string {
 	})
 }
 
-// tell passes on what a worker says. If systemd does not listen nobody else does.
+// tell passes on what a worker says.
 func (s *systemd) tell(state string) {
 	if s.socket == "" {
 		return
 	}
-	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: s.socket, Net: "unixgram"})
+	if err := Notify(s.socket, state); err != nil {
+		s.log.Warn("systemd not told", "err", err)
+	}
+}
+
+// Notify sends a message to a socket of systemd's. A systemd that takes none, because
+// it is stuck itself, does not hold the mount.
+func Notify(socket, state string) error {
+	conn, err := net.DialTimeout("unixgram", socket, tellLimit)
 	if err != nil {
-		return
+		return err
 	}
 	defer conn.Close()
-	_ = conn.SetWriteDeadline(time.Now().Add(tellLimit))
-	_, _ = conn.Write([]byte(state))
+	if err := conn.SetWriteDeadline(time.Now().Add(tellLimit)); err != nil {
+		return err
+	}
+	_, err = io.WriteString(conn, state)
+	return err
 }
 
 func (s *systemd) every() time.Duration {

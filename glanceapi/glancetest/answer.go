@@ -155,6 +155,7 @@ func (a *answer) flush() { http.NewResponseController(a.ResponseWriter).Flush() 
 // lets the rest pass.
 func (a *answer) breakOff() {
 	a.flush()
+	a.s.hurt()
 	if a.fault.Break == Cut {
 		panic(http.ErrAbortHandler)
 	}

@@ -33,6 +33,7 @@ func (b *body) Read(p []byte) (int, error) {
 
 // breakOff ends the request, or stalls it and then lets the rest pass.
 func (b *body) breakOff() error {
+	b.answer.s.hurt()
 	if b.answer.fault.Break == CutUpload {
 		b.answer.lost = true
 		return io.ErrUnexpectedEOF

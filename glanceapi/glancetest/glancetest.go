@@ -32,6 +32,7 @@ type Server struct {
 	mu       sync.Mutex
 	requests []*Request
 	running  int           // requests being answered
+	suffered int           // requests that a fault has kept from their answer
 	faults   []*Fault      // ours; Times counts down, negative when it is used up
 	released chan struct{} // closed when faults are replaced
 }
@@ -73,6 +74,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a := &answer{ResponseWriter: w, s: s, r: r, fault: f, released: released, request: s.begin(r)}
 	defer s.end()
 	a.sleep(f.Latency)
+	if f.Status != 0 || f.Break == Drop || f.Break == Hang || f.Break == DropAnswer {
+		s.hurt()
+	}
 	switch {
 	case f.Break == Drop:
 		panic(http.ErrAbortHandler)

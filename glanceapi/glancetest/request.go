@@ -76,6 +76,20 @@ func (s *Server) end() {
 	s.running--
 }
 
+// Suffered is the number of requests, since the start, that a fault has kept from
+// their whole answer, for a time or for good.
+func (s *Server) Suffered() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.suffered
+}
+
+func (s *Server) hurt() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.suffered++
+}
+
 // Requests returns the requests since the start or the last Reset in the
 // order of their arrival. Bytes count as sent when they are about to be handed
 // to the kernel, up to 1 MiB at a time, so while a request runs the count is
