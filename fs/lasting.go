@@ -206,16 +206,16 @@ func (l *lasting) wrote(number uint64) {
 
 // Forget is told of the end of a node.
 func (l *lasting) Forget(number, n uint64) {
-	is, ours, gone, left := l.tree.nodes.forget(number, n)
+	ours, gone, left := l.tree.nodes.forget(number, n)
 	switch {
 	case gone:
-		l.forgotten(number, is, ours)
+		l.forgotten(number, ours)
 	case left:
 		l.tree.doubt(number)
 	}
 }
 
-func (l *lasting) forgotten(number uint64, is identity, ours uint64) {
+func (l *lasting) forgotten(number, ours uint64) {
 	l.tree.incoming.forgotten(number)
 	if ours > 0 {
 		l.RawFileSystem.Forget(number, ours)

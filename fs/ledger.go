@@ -57,16 +57,16 @@ const (
 // again.
 const maxSlots = 1 << 20
 
-// add writes a new record.
-func (l *ledger) add(r *line) {
+// add writes a new record, and returns in which slot it begins, 0 if there is none.
+func (l *ledger) add(r *line) uint32 {
 	if l == nil {
-		return
+		return 0
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n := 1 + max(0, len(r.text)-1)/slotText
 	if int(l.end)+n-len(l.free) > maxSlots {
-		return
+		return 0
 	}
 	for range n {
 		r.slots = append(r.slots, l.take())
@@ -74,6 +74,34 @@ func (l *ledger) add(r *line) {
 	for i := n - 1; i >= 0; i-- {
 		l.put(r, i)
 	}
+	return r.slots[0]
+}
+
+// count writes the second number of a record anew, which begins in a slot.
+func (l *ledger) count(slot uint32, n uint64) {
+	if l == nil || slot == 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, _ = l.file.WriteAt(binary.LittleEndian.AppendUint64(nil, n), int64(slot)*slotSize+16)
+}
+
+// removeAt takes the record out that begins in a slot.
+func (l *ledger) removeAt(slot uint32) {
+	if l == nil || slot == 0 {
+		return
+	}
+	r := &line{}
+	for next := slot; next != 0; {
+		var b [8]byte
+		if _, err := l.file.ReadAt(b[:], int64(next)*slotSize); err != nil {
+			break
+		}
+		r.slots = append(r.slots, next)
+		next = binary.LittleEndian.Uint32(b[4:])
+	}
+	l.remove(r)
 }
 
 // take returns a slot that is not in use. Called with mu held.

@@ -85,16 +85,39 @@ func New(dir string, c Config) (*Mount, error) {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
+	m := &Mount{dir: dir, kept: c.Kept, cancel: cancel, log: c.Log}
+	left, err := m.plant(ctx, c)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	if err := m.attach(ctx, c, left); err != nil {
+		cancel()
+		return nil, fmt.Errorf("mount %s: %w", dir, err)
+	}
+	t := m.tree
+	m.work.Go(func() { t.keepState(ctx, c.Account) })
+	m.work.Go(func() { t.notify(ctx, m.server) })
+	if left != nil {
+		return m, nil
+	}
+	if err := boundReadAhead(dir); err != nil {
+		c.Log.Info("kernel read-ahead stays at its default; a little more is fetched than is read", "err", err)
+	}
+	return m, nil
+}
+
+// plant makes the tree, of what the process before has left if there was one.
+func (m *Mount) plant(ctx context.Context, c Config) (left *legacy, err error) {
 	t := &tree{
 		service: c.Service, catalog: newCatalog(ctx, c.Service, c.Refresh, c.Log),
 		store: c.Store, cacheDir: c.CacheDir,
 		uid: c.UID, gid: c.GID, strict: c.Strict, allowDelete: c.Delete, log: c.Log, started: time.Now(),
 		notices: make(chan notice, maxNotices), doubts: make(chan uint64, maxNotices),
 	}
-	var left *legacy
+	m.tree = t
 	if c.Kept != nil {
 		if t.ledger, left, err = c.Kept.inherit(); err != nil {
-			cancel()
 			return nil, err
 		}
 		t.nodes.ledger = t.ledger
@@ -104,7 +127,6 @@ func New(dir string, c Config) (*Mount, error) {
 	}
 	t.incoming, err = newIncoming(t, filepath.Join(c.CacheDir, "drafts"))
 	if err != nil {
-		cancel()
 		return nil, fmt.Errorf("drafts: %w", err)
 	}
 	t.edits.scratch.serial = uint64(time.Now().UnixNano()) // no other process has had these
@@ -113,27 +135,31 @@ func New(dir string, c Config) (*Mount, error) {
 		t.catalog.restore(c.State)
 	}
 	t.catalog.gone = func(img glanceapi.Image) { t.store.Doom(t.blobKey(img)) }
-	o := options(c)
+	return left, nil
+}
+
+// attach begins to serve the tree to the kernel.
+func (m *Mount) attach(ctx context.Context, c Config, left *legacy) (err error) {
+	t, o := m.tree, options(c)
 	bridge := gofs.NewNodeFS(recaller{t.root()}, o)
 	p := newPassthrough(bridge, t, c.Log)
 	l := newLasting(p, t)
-	raw := newMetered(l, t.metrics)
-	m := &Mount{dir: dir, kept: c.Kept, metered: raw, tree: t, cancel: cancel, log: c.Log}
+	m.metered = newMetered(l, t.metrics)
 	switch {
 	case left != nil:
-		m.server, err = succeed(raw, c.Kept.Device, left.session.Init, o.MountOptions)
+		m.server, err = succeed(m.metered, c.Kept.Device, left.session.Init, o.MountOptions)
 		if err == nil {
 			t.takeOver(left, bridge, p, l)
 			p.tidy()
 			err = resend(c.Kept.Device)
 		}
 	case c.Kept != nil:
-		m.server, err = attach(raw, c.Kept.Device, o.MountOptions)
+		m.server, err = attach(m.metered, c.Kept.Device, o.MountOptions)
 		if err == nil {
 			err = t.begin(m.server.KernelSettings())
 		}
 	default:
-		m.server, err = fuse.NewServer(raw, dir, &o.MountOptions)
+		m.server, err = fuse.NewServer(m.metered, m.dir, &o.MountOptions)
 	}
 	if err == nil {
 		err = closeOnExec("/dev/fuse")
@@ -141,34 +167,23 @@ func New(dir string, c Config) (*Mount, error) {
 	if err == nil && !c.ReadOnly {
 		t.incoming.resume() // before somebody closes a draft again
 	}
+	var old []uint64
+	if left != nil {
+		old = t.nodes.all("")
+	}
 	if m.server != nil {
 		go m.server.Serve()
 	}
 	if err == nil {
 		err = m.server.WaitMount()
 	}
-	if err != nil {
-		cancel()
-		if m.server != nil && c.Kept == nil {
-			err = errors.Join(err, detach(dir))
-		}
-		return nil, fmt.Errorf("mount %s: %w", dir, err)
+	if err != nil && m.server != nil && c.Kept == nil {
+		err = errors.Join(err, detach(m.dir))
 	}
-	m.work.Go(func() { t.keepState(ctx, c.Account) })
-	m.work.Go(func() { t.notify(ctx, m.server) })
-	if c.Kept != nil {
-		old := t.nodes.all("")
-		if left == nil {
-			old = nil
-		}
+	if err == nil && c.Kept != nil {
 		m.work.Go(func() { t.settleNodes(ctx, l, m.server, old) })
 	}
-	if left == nil {
-		if err := boundReadAhead(dir); err != nil {
-			c.Log.Info("kernel read-ahead stays at its default; a little more is fetched than is read", "err", err)
-		}
-	}
-	return m, nil
+	return err
 }
 
 // Lasting reports whether another process could serve the mount when this one has

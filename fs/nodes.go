@@ -2,7 +2,9 @@ package fs
 
 import (
 	"context"
+	"fmt"
 	iofs "io/fs"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -37,18 +39,28 @@ type nodes struct {
 	of map[uint64]*knownNode
 }
 
-// A knownNode is one of them.
+// A knownNode is one of them. It is small, because there are many.
 type knownNode struct {
-	line
-	is   identity
-	ours uint64    // so many of the times it was looked up go-fuse counts
-	last time.Time // when it was looked up; zero before this process
+	id      string
+	lookups uint64 // by the kernel
+	ours    uint64 // so many of them go-fuse counts
+	slot    uint32 // of its line; 0 if it has none
+	last    uint32 // when it was looked up, in seconds since 1970; 0 before this process
+	kind    uint8  // in kinds
 }
 
-// lookups is how often the kernel has looked the node up.
-func (n *knownNode) lookups() *uint64 { return &n.num[1] }
+// kinds of nodes.
+var kinds = [...]string{
+	"top", "about", "image", "data", "meta.json", "members", "members.json", "member",
+	"by-name", "found", "incoming", "made", "query", "by-member", "draft", "scratch",
+}
+
+func (n *knownNode) identity() identity { return identity{kinds[n.kind], n.id} }
 
 const identitySeparator = "\x00"
+
+// now is the time as last has it.
+func now() uint32 { return uint32(time.Now().Unix()) }
 
 // meet counts that the kernel is told of a node.
 func (s *nodes) meet(is identity) {
@@ -58,23 +70,24 @@ func (s *nodes) meet(is identity) {
 	n := s.of[number]
 	if n != nil {
 		n.ours++
-		*n.lookups()++
-		n.last = time.Now()
-		s.ledger.update(&n.line)
+		n.lookups++
+		n.last = now()
+		s.ledger.count(n.slot, n.lookups)
 		return
 	}
-	n = &knownNode{is: is, ours: 1, last: time.Now()}
-	n.line = line{kind: lineNode, num: [6]uint64{number, 1}, text: is.kind + identitySeparator + is.id}
-	s.ledger.add(&n.line)
-	s.put(n)
+	n = &knownNode{kind: uint8(slices.Index(kinds[:], is.kind)), id: is.id, lookups: 1, ours: 1, last: now()}
+	if s.ledger != nil {
+		n.slot = s.ledger.add(&line{kind: lineNode, num: [6]uint64{number, n.lookups}, text: is.kind + identitySeparator + is.id})
+	}
+	s.put(number, n)
 }
 
 // put takes a node in. Called with mu held.
-func (s *nodes) put(n *knownNode) {
+func (s *nodes) put(number uint64, n *knownNode) {
 	if s.of == nil {
 		s.of = make(map[uint64]*knownNode)
 	}
-	s.of[n.num[0]] = n
+	s.of[number] = n
 }
 
 // unmeet takes meet back, before go-fuse has heard of it.
@@ -83,7 +96,7 @@ func (s *nodes) unmeet(number uint64) {
 	defer s.mu.Unlock()
 	if n := s.of[number]; n != nil {
 		n.ours--
-		s.less(n, 1)
+		s.less(number, n, 1)
 	}
 }
 
@@ -91,39 +104,39 @@ func (s *nodes) unmeet(number uint64) {
 // more, gone is true, and go-fuse is to forget it ours times. left says that it
 // counts on although the kernel said that this was the end of it, which is so when
 // a lookup is under way, or when it counts too many.
-func (s *nodes) forget(number, n uint64) (is identity, ours uint64, gone, left bool) {
+func (s *nodes) forget(number, n uint64) (ours uint64, gone, left bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	node := s.of[number]
 	if node == nil {
-		return is, 0, false, false
+		return 0, false, false
 	}
-	gone = s.less(node, n)
-	return node.is, node.ours, gone, !gone
+	gone = s.less(number, node, n)
+	return node.ours, gone, !gone
 }
 
 // less counts down. Called with mu held.
-func (s *nodes) less(n *knownNode, by uint64) (gone bool) {
-	*n.lookups() -= min(by, *n.lookups())
-	if *n.lookups() > 0 {
-		s.ledger.update(&n.line)
+func (s *nodes) less(number uint64, n *knownNode, by uint64) (gone bool) {
+	n.lookups -= min(by, n.lookups)
+	if n.lookups > 0 {
+		s.ledger.count(n.slot, n.lookups)
 		return false
 	}
-	s.ledger.remove(&n.line)
-	delete(s.of, n.num[0])
+	s.ledger.removeAt(n.slot)
+	delete(s.of, number)
 	return true
 }
 
 // drop forgets a node of which the kernel says that it does not know it, unless it
 // was looked up after a time.
-func (s *nodes) drop(number uint64, after time.Time) (is identity, ours uint64, gone bool) {
+func (s *nodes) drop(number uint64, after time.Time) (ours uint64, gone bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := s.of[number]
-	if n == nil || n.last.After(after) {
-		return is, 0, false
+	if n == nil || int64(n.last) >= after.Unix() {
+		return 0, false
 	}
-	return n.is, n.ours, s.less(n, *n.lookups())
+	return n.ours, s.less(number, n, n.lookups)
 }
 
 // knows returns the identity of a node that the kernel knows.
@@ -134,7 +147,7 @@ func (s *nodes) knows(number uint64) (identity, bool) {
 	if n == nil {
 		return rootIdentity, false
 	}
-	return n.is, true
+	return n.identity(), true
 }
 
 // all returns the numbers of the nodes that the kernel knows, or of those of a
@@ -143,7 +156,7 @@ func (s *nodes) all(kind string) (numbers []uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for number, n := range s.of {
-		if kind == "" || n.is.kind == kind {
+		if kind == "" || kinds[n.kind] == kind {
 			numbers = append(numbers, number)
 		}
 	}
@@ -156,14 +169,29 @@ func (s *nodes) len() int {
 	return len(s.of)
 }
 
-// recall takes in what the process before knew, of which go-fuse has heard once.
-func (s *nodes) recall(l *line) *knownNode {
-	n := &knownNode{line: *l, ours: 1}
-	n.is.kind, n.is.id, _ = strings.Cut(l.text, identitySeparator)
+// recall takes in what the process before knew, of which go-fuse is about to hear
+// once.
+func (s *nodes) recall(l *line) error {
+	kind, id, _ := strings.Cut(l.text, identitySeparator)
+	i := slices.Index(kinds[:], kind)
+	if i < 0 {
+		return fmt.Errorf("node %q: %w", l.text, errLedger)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.put(n)
-	return n
+	s.put(l.num[0], &knownNode{kind: uint8(i), id: id, lookups: l.num[1], ours: 1, slot: l.slots[0]})
+	return nil
+}
+
+// isLost reports whether a node cannot be made again.
+func (t *tree) isLost(is identity) bool {
+	switch is.kind {
+	case "scratch":
+		return true
+	case "draft":
+		return t.incoming.byNumber(is) == nil
+	}
+	return false
 }
 
 // node makes a node again of what it is. It asks nobody.

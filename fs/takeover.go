@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"syscall"
@@ -143,12 +142,15 @@ func (t *tree) takeOver(left *legacy, bridge fuse.RawFileSystem, p *passthrough,
 		}
 	}
 	for _, old := range left.lines[lineNode] {
-		n := t.nodes.recall(old)
-		var out fuse.EntryOut
-		if st := bridge.Lookup(nil, &fuse.InHeader{NodeId: n.num[0]}, ".", &out); !st.Ok() {
-			t.log.Error("a node is not taken over", "kind", n.is.kind, "id", n.is.id, "err", st)
+		if err := t.nodes.recall(old); err != nil {
+			t.log.Error("a node is not taken over", "err", err)
+			continue
 		}
-		if _, err := t.node(n.is); err != nil {
+		var out fuse.EntryOut
+		if st := bridge.Lookup(nil, &fuse.InHeader{NodeId: old.num[0]}, ".", &out); !st.Ok() {
+			t.log.Error("a node is not taken over", "node", old.text, "err", st)
+		}
+		if is, _ := t.nodes.knows(old.num[0]); t.isLost(is) {
 			lost++
 		}
 	}
@@ -195,14 +197,6 @@ func (r recaller) LookupNode(ctx context.Context, number uint64, _ *fuse.EntryOu
 	return r.NewInode(ctx, c, c.stable()), 0
 }
 
-// modeOf is the type of a node that is found no more.
-func modeOf(is identity) uint32 {
-	if is.kind == "query" || is.kind == "by-member" {
-		return syscall.S_IFDIR
-	}
-	return syscall.S_IFREG
-}
-
 // dataOf returns the image data that takeOver has made a node of.
 func (t *tree) dataOf(image string) *imageData {
 	return t.opened(identity{"data", image}.number())
@@ -223,94 +217,6 @@ func (t *tree) recallImage(old *line) error {
 	defer d.mu.Unlock()
 	d.line = old
 	return d.openAs(img)
-}
-
-// A lost node is one that the kernel knows, and of which nothing is left: an
-// editor's file, or a draft that was removed while it was open.
-type lost struct {
-	gofs.Inode
-	t *tree
-}
-
-var errLost = errors.New("it was lost with the process that served it before")
-
-var (
-	_ = (gofs.NodeGetattrer)((*lost)(nil))
-	_ = (gofs.NodeSetattrer)((*lost)(nil))
-	_ = (gofs.NodeOpener)((*lost)(nil))
-	_ = (gofs.NodeLookuper)((*lost)(nil))
-	_ = (gofs.NodeOpendirHandler)((*lost)(nil))
-)
-
-// Getattr, and what follows, tells that the node is lost.
-func (n *lost) Getattr(context.Context, gofs.FileHandle, *fuse.AttrOut) syscall.Errno {
-	return n.t.errno("stat", errLost)
-}
-
-func (n *lost) Setattr(context.Context, gofs.FileHandle, *fuse.SetAttrIn, *fuse.AttrOut) syscall.Errno {
-	return n.t.errno("setattr", errLost)
-}
-
-func (n *lost) Open(context.Context, uint32) (gofs.FileHandle, uint32, syscall.Errno) {
-	return nil, 0, n.t.errno("open", errLost)
-}
-
-func (n *lost) Lookup(context.Context, string, *fuse.EntryOut) (*gofs.Inode, syscall.Errno) {
-	return nil, n.t.errno("look up", errLost)
-}
-
-func (n *lost) OpendirHandle(context.Context, uint32) (gofs.FileHandle, uint32, syscall.Errno) {
-	return nil, 0, n.t.errno("list", errLost)
-}
-
-// doubtful is how long after a time of doubt the kernel is asked whether it knows a
-// node: by then it has made use of any answer.
-const doubtful = 10 * time.Second
-
-// doubt has the kernel asked about a node that it should know.
-func (t *tree) doubt(number uint64) {
-	select {
-	case t.doubts <- number:
-	default: // then it is counted on, as the next time
-	}
-}
-
-// settleNodes asks the kernel about nodes that are in doubt, and forgets those that
-// it does not know, until ctx ends. All are in doubt that the process before knew.
-func (t *tree) settleNodes(ctx context.Context, l *lasting, kernel *fuse.Server, old []uint64) {
-	for {
-		select {
-		case <-time.After(doubtful):
-		case <-ctx.Done():
-			return
-		}
-		since := time.Now().Add(-doubtful)
-		for _, number := range old {
-			// To say that attributes have changed is the least there is to say.
-			if kernel.InodeNotify(number, -1, 0) != fuse.ENOENT {
-				continue
-			}
-			if is, ours, gone := t.nodes.drop(number, since); gone {
-				l.forgotten(number, is, ours)
-			}
-		}
-		old = old[:0]
-		select {
-		case number := <-t.doubts:
-			old = append(old, number)
-		case <-ctx.Done():
-			return
-		}
-	more:
-		for {
-			select {
-			case number := <-t.doubts:
-				old = append(old, number)
-			default:
-				break more
-			}
-		}
-	}
 }
 
 // isLasting reports whether a kernel sends requests again.

@@ -24,6 +24,7 @@ type load struct {
 	dir  string
 	work sync.WaitGroup
 	stop chan struct{}
+	once sync.Once
 
 	mu      sync.Mutex
 	stall   time.Duration // the longest that something took
@@ -73,7 +74,7 @@ func (l *load) took(what string, took time.Duration) {
 
 // end ends it all.
 func (l *load) end() {
-	close(l.stop)
+	l.once.Do(func() { close(l.stop) })
 	l.work.Wait()
 }
 

@@ -236,7 +236,8 @@ func TestLive(t *testing.T) {
 	ids := map[string]string{"whole": s.Add(t, "whole", whole), "part": s.Add(t, "part", part)}
 	written, fio := verifiable(t)
 	ids["fio"] = s.Add(t, "fio", written)
-	bin := upgradable(t)
+	other, bin := upgradable(t), upgradable(t)
+	replace(t, other, "other")
 	m := mountAs(t, []string{"env", "PATH=" + bin}, nil, "--endpoint", s.URL, "--refresh", "1s")
 	at := func(name string) string { return filepath.Join(m.Dir, "images", ids[name], "data") }
 	sha512sum(t, at("whole"), whole)
@@ -248,6 +249,7 @@ func TestLive(t *testing.T) {
 
 	s.SetFaults(glancetest.Fault{Match: glancetest.IsData, Latency: 5 * time.Millisecond}) // for there to be something to wait for
 	l := newLoad(t, m.Dir)
+	t.Cleanup(l.end) // before the mount ends
 	for range 2 {
 		l.reader(ids["part"], part, 0)
 		l.reader(ids["part"], part, syscall.O_DIRECT)
@@ -271,7 +273,7 @@ func TestLive(t *testing.T) {
 		died = append(died, time.Now())
 		m.killWorker(t)
 		if i%5 == 2 {
-			replace(t, bin, fmt.Sprint("v", i))
+			run(t, "cp", "--remove-destination", filepath.Join(other, "glancefs"), bin)
 			run(t, "glancefs", "upgrade", m.Dir)
 		}
 		if t.Failed() {

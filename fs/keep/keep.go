@@ -73,6 +73,7 @@ type keeper struct {
 	lasting  bool // the kernel lets a worker be followed by another
 	ready    bool // has been
 	stopping bool // the mount is to end
+	wanted   bool // an upgrade, once somebody serves
 	deaths   []time.Time
 	history  History
 }
@@ -215,6 +216,10 @@ func (k *keeper) took(w *worker, m Message) (bool, error) {
 		k.replaces = nil
 	}
 	if k.ready {
+		w.send(Message{State: Told, History: &k.history}) // it may have changed meanwhile
+		if k.wanted {
+			k.upgrade()
+		}
 		return false, nil
 	}
 	k.ready, k.lasting = true, m.Lasting && k.device != nil
@@ -224,121 +229,6 @@ func (k *keeper) took(w *worker, m Message) (bool, error) {
 		k.device = nil
 	}
 	return false, k.Ready(m.Line)
-}
-
-// ended sees to a worker that has ended.
-func (k *keeper) ended(w *worker, s *os.ProcessState) (bool, error) {
-	why := cause(w, s)
-	switch {
-	case w == k.heir && k.serving != nil:
-		k.heir = nil
-		if !k.stopping {
-			k.failed(why)
-		}
-		return false, nil
-	case w == k.heir && !k.ready:
-		if k.device != nil {
-			k.unmount()
-		}
-		return true, Ended(status(s))
-	case s.Success() && !w.given: // somebody has unmounted
-		return true, nil
-	case k.stopping:
-		k.unmount()
-		if w == k.heir {
-			return true, nil // nobody was served
-		}
-		return true, Ended(status(s))
-	case !k.lasting:
-		return true, fmt.Errorf("%s", why)
-	}
-	planned := w == k.serving && w.given && s.Success()
-	if w == k.serving {
-		k.serving = nil
-	} else {
-		k.heir = nil
-		k.failed(why)
-	}
-	if planned {
-		why = "upgrade"
-	} else {
-		k.Log.Error("a worker has died; the next goes on with the mount", "pid", w.pid(), "cause", why)
-		k.deaths = append(k.deaths, time.Now())
-	}
-	k.history.Restarts++
-	k.history.Last, k.history.At = why, time.Now()
-	if k.heir != nil {
-		return k.succeed()
-	}
-	return k.again()
-}
-
-// again starts the next worker, in a while if several have died.
-func (k *keeper) again() (bool, error) {
-	for len(k.deaths) > 0 && time.Since(k.deaths[0]) > deathSpan {
-		k.deaths = k.deaths[1:]
-	}
-	n := len(k.deaths)
-	if n >= maxDeaths {
-		k.Log.Error("no worker lives; the mount ends", "deaths", n, "within", deathSpan, "cause", k.history.Last)
-		k.unmount()
-		return true, fmt.Errorf("%d workers have died within %v, the last one %s", n, deathSpan, k.history.Last)
-	}
-	if n < 2 {
-		return k.next()
-	}
-	time.AfterFunc(firstPause<<(n-2), func() { k.events <- k.next })
-	return false, nil
-}
-
-// next starts the next worker. That it does not start is as if it had died.
-func (k *keeper) next() (bool, error) {
-	if k.heir != nil || k.serving != nil {
-		return false, nil
-	}
-	if err := k.start(true); err != nil {
-		k.Log.Error("no worker", "err", err)
-		k.deaths, k.history.Last = append(k.deaths, time.Now()), err.Error()
-		return k.again()
-	}
-	return false, nil
-}
-
-// upgrade prepares a worker of what is at the program's path now.
-func (k *keeper) upgrade() {
-	k.history.Upgrades++
-	k.history.Refused = ""
-	if !k.lasting || k.serving == nil || k.heir != nil {
-		k.refuse("a worker is being replaced already, or cannot be")
-		return
-	}
-	program, err := os.Open(k.Program)
-	if err != nil {
-		k.refuse(err.Error())
-		return
-	}
-	k.replaces, k.program = k.program, program
-	if err := k.start(true); err != nil {
-		k.failed(err.Error())
-	}
-}
-
-// failed goes back from an upgrade that came to nothing.
-func (k *keeper) failed(why string) {
-	if k.replaces != nil {
-		k.program.Close()
-		k.program, k.replaces = k.replaces, nil
-	}
-	k.refuse(why)
-}
-
-// refuse tells why an upgrade came to nothing.
-func (k *keeper) refuse(why string) {
-	k.Log.Error("not upgraded; what ran before goes on", "cause", why)
-	k.history.Refused = why
-	if k.serving != nil {
-		k.serving.send(Message{State: Told, History: &k.history})
-	}
 }
 
 // look ends workers that take too long for something, or of which the watchdog has
