@@ -78,6 +78,15 @@ func (l *load) end() {
 	l.work.Wait()
 }
 
+// patient is for system calls that Go's runtime interrupts.
+func patient(call func() error) error {
+	for {
+		if err := call(); err != unix.EINTR {
+			return err
+		}
+	}
+}
+
 // reader reads an image that has to be as want, opening it now and then.
 func (l *load) reader(id string, want []byte, flags int) {
 	what := fmt.Sprintf("reading %s with flags %#x", id, flags)
@@ -89,8 +98,10 @@ func (l *load) reader(id string, want []byte, flags int) {
 	l.on(what, func(random *rand.Rand) error {
 		var fd int
 		err := l.timed("open "+id, func() (err error) {
-			fd, err = unix.Open(filepath.Join(l.dir, "images", id, "data"), unix.O_RDONLY|flags, 0)
-			return err
+			return patient(func() error {
+				fd, err = unix.Open(filepath.Join(l.dir, "images", id, "data"), unix.O_RDONLY|flags, 0)
+				return err
+			})
 		})
 		if err != nil {
 			return fmt.Errorf("open: %w", err)
@@ -103,7 +114,11 @@ func (l *load) reader(id string, want []byte, flags int) {
 				unix.Fadvise(fd, int64(off), int64(len(p)), unix.FADV_DONTNEED)
 			}
 			err := l.timed(what, func() error {
-				n, err := unix.Pread(fd, p, int64(off))
+				var n int
+				err := patient(func() (err error) {
+					n, err = unix.Pread(fd, p, int64(off))
+					return err
+				})
 				if err == nil && n != len(p) {
 					err = fmt.Errorf("%d of %d bytes", n, len(p))
 				}
