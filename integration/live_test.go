@@ -270,8 +270,8 @@ func TestLive(t *testing.T) {
 		if n := len(died) - deathsPerMinute; n >= 0 {
 			time.Sleep(time.Until(died[n].Add(time.Minute + 100*time.Millisecond)))
 		}
-		died = append(died, time.Now())
 		m.killWorker(t)
+		died = append(died, time.Now())
 		if i%5 == 2 {
 			run(t, "cp", "--remove-destination", filepath.Join(other, "glancefs"), bin)
 			run(t, "glancefs", "upgrade", m.Dir)
