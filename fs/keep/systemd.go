@@ -14,6 +14,10 @@ import (
 // lookEvery is how often workers are looked at.
 const lookEvery = 250 * time.Millisecond
 
+// busyLimit is how long a worker may be silent for no worse reason than that the
+// host is busy.
+const busyLimit = 5 * time.Second
+
 // tellLimit is how long systemd may take to take a message.
 const tellLimit = 100 * time.Millisecond
 
@@ -77,5 +81,5 @@ func (s *systemd) every() time.Duration {
 // overdue reports whether a worker that was heard of so long ago is to be ended,
 // before systemd ends all of us.
 func (s *systemd) overdue(silent time.Duration) bool {
-	return s.watchdog > 0 && silent > s.watchdog*3/4
+	return s.watchdog > 0 && silent > max(s.watchdog*3/4, busyLimit)
 }
