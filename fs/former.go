@@ -41,7 +41,13 @@ func (d *draft) number() uint64 {
 
 // remember writes down that a draft becomes an image, before anything is done by
 // which that could not be found out: who has it open goes on to have it open.
-func (in *incoming) remember(d *draft, image string, info os.FileInfo) {
+func (in *incoming) remember(d *draft, u *upload, image string, info os.FileInfo) {
+	if u.name != "" {
+		w := watched{d, u.by, started(u.by)}
+		in.mu.Lock()
+		in.writeLink(u.name, linked{image, "/data"}, w)
+		in.mu.Unlock()
+	}
 	number := d.number()
 	if _, ok := in.t.nodes.knows(number); !ok {
 		return
@@ -104,11 +110,14 @@ func (in *incoming) byNumber(is identity) *draft {
 // number is the process of that.
 func (in *incoming) keepLink(name string) {
 	in.dropLink(name)
-	l, ok := in.links[name]
-	if !ok {
-		return
+	if l, ok := in.links[name]; ok {
+		in.writeLink(name, l, in.watched[name])
 	}
-	w := in.watched[name]
+}
+
+// writeLink writes the line of a link that is there, or is about to be.
+func (in *incoming) writeLink(name string, l linked, w watched) {
+	in.dropLink(name)
 	text := []string{name, l.image, l.path, "", w.started}
 	if w.draft != nil {
 		text[3] = w.id

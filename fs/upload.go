@@ -170,7 +170,7 @@ func (in *incoming) likelyHash() string {
 // succeed puts the image in the draft's place.
 func (in *incoming) succeed(d *draft, u *upload, s *spool, img glanceapi.Image) {
 	in.t.catalog.made(img)
-	in.remember(d, img.ID, s.info)
+	in.remember(d, u, img.ID, s.info)
 	in.adopt(d, s, img)
 	in.mu.Lock()
 	d.mu.Lock()
@@ -184,6 +184,8 @@ func (in *incoming) succeed(d *draft, u *upload, s *spool, img glanceapi.Image) 
 		delete(in.filling, img.ID)
 	} else if !gone {
 		in.replace(d, u, img.ID)
+	} else if _, ok := in.links[u.name]; !ok {
+		in.dropLink(u.name)
 	}
 	in.mu.Unlock()
 	if u.over != nil && u.over != d {
@@ -211,6 +213,7 @@ func (in *incoming) replace(d *draft, u *upload, image string) {
 	}
 	if there := in.named[u.name]; there != nil && there != u.over {
 		u.over = nil
+		in.dropLink(u.name)
 		return
 	}
 	in.vacate(u.name)
