@@ -8,7 +8,7 @@ VM_DIR ?= /var/tmp/glancefs-vm
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.8.0
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: build demo test race bench performance vm lint vuln fuzz soak man dist packages install deps
+.PHONY: build demo test race bench performance vm lint vuln fuzz soak live man dist packages install deps
 
 build: ; CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/glancefs .
 demo: build ; ./bin/glancefs demo
@@ -18,6 +18,7 @@ bench: build ; sh integration/install.sh bench && GLANCEFS_BENCH_REPORT=$(BENCH_
 performance: ; $(GO) run -C integration/report . $(BENCH_REPORT) $(CURDIR)/docs
 vm: deps ; sh integration/install.sh vm && GLANCEFS_VM=$(VM_DIR) $(GO) test -count=1 -v -timeout 40m -run '^TestVM$$' ./integration
 soak: deps ; GLANCEFS_SOAK=$${GLANCEFS_SOAK:-45m} GLANCEFS_SOAK_FAULTS=$${GLANCEFS_SOAK_FAULTS-10000} $(GO) test -count=1 -v -timeout 60m -run "^TestSoak$$" ./integration
+live: deps ; GLANCEFS_LIVE=$${GLANCEFS_LIVE:-100} $(GO) test -count=1 -v -timeout 60m -run '^TestLive$$' ./integration
 fuzz: ; for p in ./fs ./cache ./glanceapi; do for f in $$($(GO) test -list "^Fuzz" $$p | grep "^Fuzz"); do $(GO) test -run "^$$" -fuzz "^$$f$$" -fuzztime $(FUZZ_TIME) $$p || exit 1; done; done
 lint: ; test -z "$$(gofmt -l .)" && $(GO) vet ./... && $(GO) run $(STATICCHECK) ./...
 vuln: ; $(GO) run $(GOVULNCHECK) ./...

@@ -34,10 +34,23 @@ func (b *Blob) Complete() (data *os.File, ok bool) {
 	return nil, false
 }
 
+// Hold keeps what there is of a blob until Release: none of it is evicted. It is
+// for who reads the file of a blob that was Complete to another store, and may not
+// be any more.
+func (b *Blob) Hold() error {
+	if err := b.grab(); err != nil {
+		return err
+	}
+	b.store.mu.Lock()
+	defer b.store.mu.Unlock()
+	b.pins++ // with busy, until Release
+	return nil
+}
+
 // whole reports whether all of b is on disk. Called with mu held.
 func (b *Blob) whole() bool { return b.cached == b.size && b.held == 0 }
 
-// Release undoes one Complete.
+// Release undoes one Complete, or Hold.
 func (b *Blob) Release() {
 	b.store.mu.Lock()
 	defer b.store.mu.Unlock()

@@ -16,6 +16,7 @@ type Status struct {
 	Answers    bool           `json:"answers"` // the service did, when it was last asked
 	Cache      CacheStatus    `json:"cache"`
 	Uploads    []UploadStatus `json:"uploads"` // of all drafts
+	Upkeep     Upkeep         `json:"process"`
 	LastError  *LastError     `json:"last_error"`
 }
 
@@ -62,6 +63,9 @@ func (t *tree) status() ([]byte, error) {
 		Cache: CacheStatus{Dir: t.cacheDir, Size: c.Size, Used: c.Used, Images: c.Blobs, Runs: c.Runs,
 			Corrupt: c.Corrupt, Mismatched: append([]cache.Key{}, t.store.Mismatches()...)},
 		Uploads: t.incoming.status(),
+	}
+	if u := t.upkeep.Load(); u != nil {
+		s.Upkeep = *u
 	}
 	if f := t.lastError.Load(); f != nil {
 		s.LastError = &LastError{f.doing, f.reason}

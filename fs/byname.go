@@ -79,14 +79,20 @@ type link struct {
 }
 
 func (t *tree) link(img glanceapi.Image) *link {
-	return &link{node: node{t: t}, kind: "by-name", id: img.ID, trust: t.catalog.refresh}
+	return t.linkTo(img.ID)
+}
+
+func (t *tree) linkTo(id string) *link {
+	return &link{node: node{t: t}, kind: "by-name", id: id, trust: t.catalog.refresh}
 }
 
 func linkID(id string) uint64 { return nodeID("by-name", id) }
 
 func (l *link) stable() gofs.StableAttr {
-	return gofs.StableAttr{Mode: syscall.S_IFLNK, Ino: nodeID(l.kind, l.id+l.path)}
+	return gofs.StableAttr{Mode: syscall.S_IFLNK, Ino: l.identity().number()}
 }
+
+func (l *link) identity() identity { return identity{l.kind, l.id + l.path} }
 
 func (l *link) life() (entry, attr time.Duration) { return l.trust, l.trust }
 

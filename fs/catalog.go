@@ -188,20 +188,31 @@ func share[T any](ctx context.Context, c *catalog, key string, known bool, do fu
 	})
 	enough := time.NewTimer(wait)
 	defer enough.Stop()
-	select {
-	case r := <-result:
-		if known && r.Err != nil && !errors.Is(r.Err, iofs.ErrNotExist) {
-			return nil, nil
+	interrupted := ctx.Done()
+	var look <-chan time.Time
+	for {
+		select {
+		case r := <-result:
+			if known && r.Err != nil && !errors.Is(r.Err, iofs.ErrNotExist) {
+				return nil, nil
+			}
+			return r.Val.(*T), r.Err
+		case <-enough.C:
+			c.note(errSlow)
+			if known {
+				return nil, nil
+			}
+			return nil, errSlow
+		case <-interrupted:
+			interrupted, look = nil, time.After(0)
+		case <-look:
+			// What interrupts may be no signal at all, but io_uring, which qemu has a
+			// main loop of: it does not try again.
+			if thread, _ := caller(ctx); leaving(thread) {
+				return nil, context.Canceled
+			}
+			look = time.After(leavingEvery)
 		}
-		return r.Val.(*T), r.Err
-	case <-enough.C:
-		c.note(errSlow)
-		if known {
-			return nil, nil
-		}
-		return nil, errSlow
-	case <-ctx.Done():
-		return nil, ctx.Err()
 	}
 }
 

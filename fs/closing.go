@@ -78,11 +78,29 @@ func (c *closing) closes(ctx context.Context) {
 	if process == 0 {
 		return
 	}
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", thread))
-	if err != nil {
-		return
+	if c.mine() {
+		c.exiting, c.status = parseStat(readStat(int(thread)))
 	}
-	c.exiting, c.status = parseStat(string(b))
+}
+
+// statPatience is how long /proc may take to tell of a process.
+const statPatience = 200 * time.Millisecond
+
+// readStat returns what /proc/PID/stat says, or "". A process that is just at
+// execve(2) has that locked, and closes what it does not hand on meanwhile: who
+// waited for the lock to answer its close would wait for ever.
+func readStat(process int) string {
+	text := make(chan string, 1)
+	go func() {
+		b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", process))
+		text <- string(b)
+	}()
+	select {
+	case s := <-text:
+		return s
+	case <-time.After(statPatience):
+		return ""
+	}
 }
 
 // statField returns a field of /proc/PID/stat, counted from 1, behind the second,
@@ -109,11 +127,7 @@ func parseStat(s string) (exiting bool, status int) {
 // started returns when a process started, in the kernel's ticks, which together
 // with its number is it and no other; "" when there is no such process.
 func started(process int) string {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", process))
-	if err != nil {
-		return ""
-	}
-	return statField(string(b), 22)
+	return statField(readStat(process), 22)
 }
 
 // leavingEvery is how often a process that was interrupted is looked at.

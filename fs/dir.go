@@ -31,15 +31,17 @@ type entries interface {
 type dir struct {
 	node
 	view
-	id      uint64
+	is      identity
 	refresh time.Duration    // how long the kernel may rely on it
 	changed func() time.Time // its mtime
 	file    string           // names it for those who ask why something in it failed
 }
 
 func (d *dir) stable() gofs.StableAttr {
-	return gofs.StableAttr{Mode: syscall.S_IFDIR, Ino: d.id}
+	return gofs.StableAttr{Mode: syscall.S_IFDIR, Ino: d.is.number()}
 }
+
+func (d *dir) identity() identity { return d.is }
 
 func (d *dir) life() (entry, attr time.Duration) { return d.refresh, d.refresh }
 
@@ -91,6 +93,7 @@ func (d *dir) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*gof
 	entry, attr := c.life()
 	out.SetEntryTimeout(entry)
 	out.SetAttrTimeout(attr)
+	d.t.nodes.meet(c.identity())
 	return d.NewInode(ctx, c, c.stable()), 0
 }
 

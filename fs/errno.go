@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/hanwen/go-fuse/v2/fuse"
+
 	"glancefs/glanceapi"
 )
 
@@ -18,6 +20,14 @@ var (
 	errNoData    = errors.New("image has no data")
 	errReadOnly  = errors.New("not changeable")
 	errNoAttr    = errors.New("no such attribute")
+)
+
+// What the kernel is told of requests that no node is asked.
+const (
+	statusLost     = fuse.Status(syscall.ESTALE)
+	statusExists   = fuse.Status(syscall.EEXIST)
+	statusNotExist = fuse.Status(syscall.ENOENT)
+	statusNoAttr   = fuse.Status(syscall.ENODATA)
 )
 
 // A toldError is one that has been turned into an errno, and logged, already.
@@ -43,6 +53,7 @@ var errnos = []struct {
 	{errReadOnly, syscall.EPERM},
 	{errDiscarded, syscall.ECANCELED},
 	{errStopped, syscall.ECANCELED},
+	{errLost, syscall.ESTALE},
 	{glanceapi.ErrConflict, syscall.EBUSY},
 	{glanceapi.ErrTooLarge, syscall.EDQUOT},
 	{glanceapi.ErrStalled, syscall.ETIMEDOUT},

@@ -55,8 +55,13 @@ func (in *incoming) leaveOut(d *draft) {
 
 // startFill sends a draft as the data of its queued image.
 func (in *incoming) startFill(d *draft) (*upload, error) {
-	return in.begin(d, "", 0, func(ctx context.Context, u *upload, s *spool) (glanceapi.Image, error) {
+	return in.begin(d, &upload{}, func(ctx context.Context, u *upload, s *spool) (glanceapi.Image, error) {
 		image := d.known().Image
+		if d.known().Tried != "" {
+			if img, done, err := in.earlier(ctx, image, s); done || err != nil {
+				return img, err
+			}
+		}
 		if err := in.slots.Acquire(ctx, 1); err != nil {
 			return glanceapi.Image{}, err
 		}
@@ -69,6 +74,28 @@ func (in *incoming) startFill(d *draft) (*upload, error) {
 		}
 		return in.send(ctx, image, "", u, s)
 	})
+}
+
+// earlier finds out what became of the data that an earlier process has sent for a
+// queued image, once the service knows. done says that the image has it.
+func (in *incoming) earlier(ctx context.Context, image string, s *spool) (img glanceapi.Image, done bool, err error) {
+	for begun := time.Now(); ; {
+		img, err := in.t.service.Image(ctx, image)
+		switch {
+		case err != nil:
+			return img, false, err
+		case img.Status == "active":
+			img, err = in.compare(ctx, image, s)
+			return img, err == nil, err
+		case img.Status != "saving" || time.Since(begun) > comeLimit:
+			return img, false, nil
+		}
+		select {
+		case <-time.After(activePause):
+		case <-ctx.Done():
+			return img, false, context.Cause(ctx)
+		}
+	}
 }
 
 // setFormats gives a queued image the formats that it lacks, without which no
@@ -103,6 +130,8 @@ func (in *incoming) refill(image string, d *draft) {
 	for {
 		img, err := in.t.service.Image(in.quiet, image)
 		switch {
+		case in.filler(image) != d: // somebody has sent it meanwhile
+			return
 		case err == nil && img.Status == "active":
 			if in.filled(d) {
 				return
@@ -125,7 +154,7 @@ func (in *incoming) refill(image string, d *draft) {
 // filled reports whether an image has the data of its draft, which is then done
 // with.
 func (in *incoming) filled(d *draft) bool {
-	u, err := in.begin(d, "", 0, func(ctx context.Context, u *upload, s *spool) (glanceapi.Image, error) {
+	u, err := in.begin(d, &upload{looks: true}, func(ctx context.Context, u *upload, s *spool) (glanceapi.Image, error) {
 		u.stage.Store(stageChecking)
 		return in.compare(ctx, d.known().Image, s)
 	})

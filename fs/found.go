@@ -34,7 +34,7 @@ func (t *tree) foundLink(id string) *link {
 
 // found makes a directory of images that were found somehow.
 func (t *tree) found(kind, of string, v view) *dir {
-	return &dir{node: node{t: t}, id: nodeID(kind, of), refresh: t.catalog.refresh, changed: t.since, view: v}
+	return &dir{node: node{t: t}, is: identity{kind, of}, refresh: t.catalog.refresh, changed: t.since, view: v}
 }
 
 // queries is the view of query/: what can be asked is a directory.

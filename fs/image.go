@@ -2,6 +2,7 @@ package fs
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -27,11 +28,14 @@ type imageData struct {
 	mu    sync.Mutex
 	blob  *cache.Blob     // opened when first needed, closed when the kernel forgets the node
 	image glanceapi.Image // as it was then: what is open stays when the image goes
+	line  *line           // says so to the process that follows; nil while none is written
 }
 
 func (d *imageData) stable() gofs.StableAttr {
-	return gofs.StableAttr{Mode: syscall.S_IFREG, Ino: nodeID("data", d.id)}
+	return gofs.StableAttr{Mode: syscall.S_IFREG, Ino: d.identity().number()}
 }
+
+func (d *imageData) identity() identity { return identity{"data", d.id} }
 
 // life is short for attributes although the data never changes, because they
 // also tell how much of it this host holds, which costs no request. Data that
@@ -105,6 +109,9 @@ func (d *imageData) Getattr(ctx context.Context, _ gofs.FileHandle, out *fuse.At
 // Open lets the kernel keep what it has read before: the data of an active
 // image never changes.
 func (d *imageData) Open(ctx context.Context, flags uint32) (gofs.FileHandle, uint32, syscall.Errno) {
+	if flags&openAgain != 0 {
+		return d.openAgain(ctx, flags)
+	}
 	img, err := d.t.catalog.image(ctx, d.id)
 	if err == nil && img.Status == "queued" {
 		return d.openQueued(ctx, flags)
@@ -182,9 +189,23 @@ func (d *imageData) open(ctx context.Context) (*cache.Blob, error) {
 	if d.blob != nil {
 		return d.blob, nil
 	}
+	err = d.openAs(img)
+	return d.blob, err
+}
+
+// openAs opens the blob of an image. Called with mu held.
+func (d *imageData) openAs(img glanceapi.Image) (err error) {
 	d.image = img
 	d.blob, err = d.t.blob(img)
-	return d.blob, err
+	if err != nil || d.line != nil {
+		return err
+	}
+	text, err := json.Marshal(img)
+	if err == nil {
+		d.line = &line{kind: lineImage, text: string(text)}
+		d.t.ledger.add(d.line)
+	}
+	return err
 }
 
 // OnForget gives the blob back.
@@ -195,6 +216,10 @@ func (d *imageData) OnForget() {
 	if d.blob != nil {
 		d.blob.Close()
 		d.blob = nil
+	}
+	if d.line != nil {
+		d.t.ledger.remove(d.line)
+		d.line = nil
 	}
 }
 

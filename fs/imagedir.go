@@ -58,7 +58,7 @@ type imageDir struct {
 // image makes the directory of one image.
 func (t *tree) image(id string) *imageDir {
 	return &imageDir{id: id, dir: dir{
-		node: node{t: t}, id: nodeID("image", id), refresh: t.catalog.refresh, changed: t.changed(id), view: imageView{t, id},
+		node: node{t: t}, is: identity{"image", id}, refresh: t.catalog.refresh, changed: t.changed(id), view: imageView{t, id},
 	}}
 }
 
@@ -111,6 +111,7 @@ func (d *imageDir) Create(ctx context.Context, name string, flags, _ uint32, out
 	}
 	f, ok := inode.Operations().(*scratchFile)
 	if !ok {
+		d.t.nodes.unmeet(inode.StableAttr().Ino)
 		return nil, nil, 0, d.t.errno("create "+name, iofs.ErrNotExist)
 	}
 	h, open, errno := f.Open(ctx, flags)

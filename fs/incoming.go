@@ -44,8 +44,11 @@ type incoming struct {
 	watched   map[string]watched // the drafts they were, by name
 	made      map[string]bool    // those images
 	unsettled []*attempt         // of which it is not known what became
+	became    map[uint64]*former // what was a draft, by the number of its node
+	kept      map[string]*line   // of links, by name
 	tidying   bool
 	stopped   bool // no more uploads
+	left      bool // to another process
 	changed   time.Time
 	tally     tally
 }
@@ -60,6 +63,7 @@ func newIncoming(t *tree, dir string) (*incoming, error) {
 		t: t, dir: dir, slots: semaphore.NewWeighted(maxUploads), changed: t.started,
 		named: make(map[string]*draft), filling: make(map[string]*draft),
 		links: make(map[string]linked), watched: make(map[string]watched), made: make(map[string]bool),
+		became: make(map[uint64]*former), kept: make(map[string]*line),
 	}
 	in.ctx, in.cancel = context.WithCancelCause(context.Background())
 	in.quiet, in.hush = context.WithCancel(in.ctx)
@@ -148,6 +152,7 @@ func (in *incoming) vacate(name string) {
 	delete(in.named, name)
 	delete(in.links, name)
 	delete(in.watched, name)
+	in.dropLink(name)
 }
 
 // discard removes a draft that has no name any more. Those who have it open
@@ -190,11 +195,7 @@ func (in *incoming) rename(ctx context.Context, old, name string, flags uint32) 
 	case err != nil:
 		return in.move(old, name)
 	}
-	u, err := in.start(d, name, 0)
-	if err != nil {
-		return err
-	}
-	return u.wait(ctx)
+	return finish(ctx, func() (*upload, error) { return in.start(d, name, 0) })
 }
 
 // move is rename but for uploads.
@@ -218,6 +219,7 @@ func (in *incoming) move(old, name string) error {
 		in.named[name] = d
 	} else {
 		in.links[name] = l
+		in.keepLink(name)
 	}
 	in.changed = time.Now()
 	in.mu.Unlock()

@@ -56,6 +56,8 @@ func (l *madeLink) Setattr(ctx context.Context, _ gofs.FileHandle, _ *fuse.SetAt
 	return l.t.getattr(ctx, l, out)
 }
 
+var incomingIdentity = identity{"top", "incoming"}
+
 // incomingDir is incoming/, where files are made.
 type incomingDir struct {
 	dir
@@ -69,7 +71,7 @@ func (t *tree) incomingDir() *incomingDir {
 		return t.incoming.changed
 	}
 	return &incomingDir{
-		dir: dir{node: node{t: t}, id: nodeID("top", "incoming"), changed: changed, view: incomingView{t.incoming}},
+		dir: dir{node: node{t: t}, is: incomingIdentity, changed: changed, view: incomingView{t.incoming}},
 		in:  t.incoming,
 	}
 }
@@ -118,6 +120,9 @@ func (d *incomingDir) Create(ctx context.Context, name string, flags, _ uint32, 
 		return nil, nil, 0, errno
 	}
 	h, open, errno := d.in.opened(ctx, draft, file, flags)
+	if errno != 0 {
+		d.t.nodes.unmeet(inode.StableAttr().Ino)
+	}
 	return inode, h, open, errno
 }
 
@@ -141,11 +146,17 @@ func (d *incomingDir) Mkdir(ctx context.Context, name string, _ uint32, out *fus
 	if err != nil {
 		return nil, d.t.errno("make image "+name, err)
 	}
-	made := &dir{node: node{t: d.t}, id: nodeID("made", img.ID), changed: d.t.changed(img.ID), view: fixed{}}
+	made := d.t.madeDir(img.ID)
 	if err := made.stat(ctx, &out.Attr); err != nil {
 		return nil, d.t.errno("make image "+name, err)
 	}
+	d.t.nodes.meet(made.identity())
 	return d.NewInode(ctx, made, made.stable()), 0
+}
+
+// madeDir makes what Mkdir shows.
+func (t *tree) madeDir(image string) *dir {
+	return &dir{node: node{t: t}, is: identity{"made", image}, changed: t.changed(image), view: fixed{}}
 }
 
 // Unlink discards a draft, or takes a link away.

@@ -20,7 +20,7 @@ type membersDir struct {
 // members makes the members directory of an image.
 func (t *tree) members(id string) *membersDir {
 	return &membersDir{image: id, dir: dir{
-		node: node{t: t}, id: nodeID("members", id), refresh: t.catalog.refresh, changed: t.changed(id), view: membersView{t, id},
+		node: node{t: t}, is: identity{"members", id}, refresh: t.catalog.refresh, changed: t.changed(id), view: membersView{t, id},
 		file: "members/" + id,
 	}}
 }
@@ -85,10 +85,12 @@ func (d *membersDir) Create(ctx context.Context, entry string, flags, _ uint32, 
 	}
 	f, ok := inode.Operations().(*text)
 	if !ok {
+		d.t.nodes.unmeet(inode.StableAttr().Ino)
 		return nil, nil, 0, d.t.errno("open "+entry, iofs.ErrNotExist)
 	}
 	r, err := f.revise(ctx, flags)
 	if err != nil {
+		d.t.nodes.unmeet(inode.StableAttr().Ino)
 		return nil, nil, 0, d.t.errno("open "+f.file(), err)
 	}
 	r.begin(added, func(ctx context.Context, why error) error {

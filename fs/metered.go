@@ -22,6 +22,8 @@ type metered struct {
 	took    *prometheus.HistogramVec // by operation
 	failed  *prometheus.CounterVec   // by operation and errno
 	running atomic.Int64
+	closed  atomic.Bool // nothing begins any more
+	sealed  atomic.Bool // nor ends
 }
 
 func newMetered(raw fuse.RawFileSystem, reg *prometheus.Registry) *metered {
@@ -41,14 +43,33 @@ func newMetered(raw fuse.RawFileSystem, reg *prometheus.Registry) *metered {
 	return m
 }
 
-// begin notes the start of a request, and returns when that was.
+// begin notes the start of a request, and returns when that was; of a request that
+// is for the next process it does not return.
 func (m *metered) begin() time.Time {
 	m.running.Add(1)
+	if m.closed.Load() {
+		m.running.Add(-1)
+		select {}
+	}
 	return time.Now()
+}
+
+// close leaves what comes from now on to the next process, and waits a while for
+// what is under way. From seal on that is not answered either: the kernel asks the
+// next process all of it.
+func (m *metered) close(limit time.Duration) {
+	m.closed.Store(true)
+	for end := time.Now().Add(limit); m.running.Load() > 0 && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
+	m.sealed.Store(true)
 }
 
 // end notes the end of a request. It allocates nothing for one that succeeds.
 func (m *metered) end(operation string, begun time.Time, st fuse.Status) {
+	if m.sealed.Load() {
+		select {}
+	}
 	m.running.Add(-1)
 	m.took.WithLabelValues(operation).Observe(time.Since(begun).Seconds())
 	if st != fuse.OK {

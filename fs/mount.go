@@ -57,24 +57,29 @@ type Config struct {
 	Strict     bool   // no byte of an image is readable before all of it is verified
 	Account    string // whose view of which service this is, for State
 	State      *State // what an earlier mount of the account knew, or nil
+	Kept       *Kept  // nil for a mount that ends with this process
 	Log        *slog.Logger
 }
 
 // A Mount is a mounted tree.
 type Mount struct {
-	dir    string
-	server *fuse.Server
-	tree   *tree
-	cancel context.CancelFunc
-	work   sync.WaitGroup // what the mount does besides serving
-	log    *slog.Logger
+	dir     string
+	server  *fuse.Server
+	kept    *Kept
+	metered *metered
+	tree    *tree
+	cancel  context.CancelFunc
+	work    sync.WaitGroup // what the mount does besides serving
+	log     *slog.Logger
 }
 
 // New mounts the tree at dir, which must be an empty directory. When it
 // returns the mount can be used.
 func New(dir string, c Config) (*Mount, error) {
-	if err := CheckMountpoint(dir); err != nil {
-		return nil, err
+	if c.Kept == nil {
+		if err := CheckMountpoint(dir); err != nil {
+			return nil, err
+		}
 	}
 	if c.AllowOther {
 		if err := checkAllowOther(); err != nil {
@@ -86,51 +91,110 @@ func New(dir string, c Config) (*Mount, error) {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	t := &tree{
-		service: c.Service, catalog: newCatalog(ctx, c.Service, c.Refresh, c.Log),
-		store: c.Store, cacheDir: c.CacheDir,
-		uid: c.UID, gid: c.GID, strict: c.Strict, allowDelete: c.Delete, log: c.Log, started: time.Now(),
-		notices: make(chan notice, maxNotices),
-	}
-	t.incoming, err = newIncoming(t, filepath.Join(c.CacheDir, "drafts"))
+	m := &Mount{dir: dir, kept: c.Kept, cancel: cancel, log: c.Log}
+	left, err := m.plant(ctx, c)
 	if err != nil {
 		cancel()
-		return nil, fmt.Errorf("drafts: %w", err)
+		return nil, err
 	}
-	t.metrics = newMetrics(t, c.Version)
-	if c.State != nil {
-		t.catalog.restore(c.State)
-	}
-	t.catalog.gone = func(img glanceapi.Image) { t.store.Doom(t.blobKey(img)) }
-	o := options(c)
-	root := t.root()
-	raw := newMetered(newPassthrough(gofs.NewNodeFS(root, o), t, c.Log), t.metrics)
-	server, err := fuse.NewServer(raw, dir, &o.MountOptions)
-	if err == nil {
-		err = closeOnExec("/dev/fuse")
-		go server.Serve()
-	}
-	if err == nil {
-		err = server.WaitMount()
-	}
-	if err != nil {
+	if err := m.attach(ctx, c, left); err != nil {
 		cancel()
-		if server != nil {
-			err = errors.Join(err, detach(dir))
-		}
 		return nil, fmt.Errorf("mount %s: %w", dir, err)
 	}
-	m := &Mount{dir: dir, server: server, tree: t, cancel: cancel, log: c.Log}
+	t := m.tree
 	m.work.Go(func() { t.keepState(ctx, c.Account) })
-	m.work.Go(func() { t.notify(ctx, root.EmbeddedInode()) })
-	if !c.ReadOnly {
-		t.incoming.resume()
+	m.work.Go(func() { t.notify(ctx, m.server) })
+	if left != nil {
+		return m, nil
 	}
 	if lacks := lacks(dir); len(lacks) > 0 {
 		c.Log.Info("the mount goes without what takes more privileges", "lacks", strings.Join(lacks, "; "))
 	}
 	return m, nil
 }
+
+// plant makes the tree, of what the process before has left if there was one.
+func (m *Mount) plant(ctx context.Context, c Config) (left *legacy, err error) {
+	t := &tree{
+		service: c.Service, catalog: newCatalog(ctx, c.Service, c.Refresh, c.Log),
+		store: c.Store, cacheDir: c.CacheDir,
+		uid: c.UID, gid: c.GID, strict: c.Strict, allowDelete: c.Delete, log: c.Log, started: time.Now(),
+		notices: make(chan notice, maxNotices), doubts: make(chan uint64, maxNotices),
+	}
+	m.tree = t
+	if c.Kept != nil {
+		if t.ledger, left, err = c.Kept.inherit(); err != nil {
+			return nil, err
+		}
+		t.nodes.ledger = t.ledger
+	}
+	if left != nil {
+		t.started = left.session.Started
+	}
+	t.incoming, err = newIncoming(t, filepath.Join(c.CacheDir, "drafts"))
+	if err != nil {
+		return nil, fmt.Errorf("drafts: %w", err)
+	}
+	t.edits.scratch.serial = uint64(time.Now().UnixNano()) // no other process has had these
+	t.metrics = newMetrics(t, c.Version)
+	if c.State != nil {
+		t.catalog.restore(c.State)
+	}
+	t.catalog.gone = func(img glanceapi.Image) { t.store.Doom(t.blobKey(img)) }
+	return left, nil
+}
+
+// attach begins to serve the tree to the kernel.
+func (m *Mount) attach(ctx context.Context, c Config, left *legacy) (err error) {
+	t, o := m.tree, options(c)
+	bridge := gofs.NewNodeFS(recaller{t.root()}, o)
+	p := newPassthrough(bridge, t, c.Log)
+	l := newLasting(p, t)
+	m.metered = newMetered(l, t.metrics)
+	switch {
+	case left != nil:
+		m.server, err = succeed(m.metered, c.Kept.Device, left.session.Init, o.MountOptions)
+		if err == nil {
+			t.takeOver(left, bridge, p, l)
+			p.tidy()
+			err = resend(c.Kept.Device)
+		}
+	case c.Kept != nil:
+		m.server, err = attach(m.metered, c.Kept.Device, o.MountOptions)
+		if err == nil {
+			err = t.begin(m.server.KernelSettings())
+		}
+	default:
+		m.server, err = fuse.NewServer(m.metered, m.dir, &o.MountOptions)
+	}
+	if err == nil {
+		err = closeOnExec("/dev/fuse")
+	}
+	if err == nil && !c.ReadOnly {
+		t.incoming.resume() // before somebody closes a draft again
+	}
+	var old []uint64
+	if left != nil {
+		old = t.nodes.all("")
+	}
+	if m.server != nil {
+		go m.server.Serve()
+	}
+	if err == nil {
+		err = m.server.WaitMount()
+	}
+	if err != nil && m.server != nil && c.Kept == nil {
+		err = errors.Join(err, detach(m.dir))
+	}
+	if err == nil && c.Kept != nil {
+		m.work.Go(func() { t.settleNodes(ctx, l, m.server, old) })
+	}
+	return err
+}
+
+// Lasting reports whether another process could serve the mount when this one has
+// died.
+func (m *Mount) Lasting() bool { return m.kept != nil && isLasting(m.server.KernelSettings()) }
 
 func options(c Config) *gofs.Options {
 	logger := slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug)
@@ -185,6 +249,17 @@ func (m *Mount) Close() {
 	m.work.Wait()
 }
 
+func (m *Mount) unmount() error {
+	if m.kept == nil {
+		return m.server.Unmount()
+	}
+	err := unix.Unmount(m.dir, 0)
+	if errors.Is(err, unix.EINVAL) { // somebody was faster
+		return nil
+	}
+	return err
+}
+
 // Unmount ends the mount. While files are in use it waits a grace, then
 // detaches: the path is free at once, and open files fail once the process has
 // ended. It does not wait for those who have a copy of the mount in another
@@ -193,9 +268,10 @@ func (m *Mount) Unmount() error {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		for m.server.Unmount() != nil {
+		for m.unmount() != nil {
 			time.Sleep(100 * time.Millisecond)
 		}
+		m.server.Wait()
 	}()
 	select {
 	case <-ended:
@@ -209,3 +285,6 @@ func (m *Mount) Unmount() error {
 	m.log.Warn("files are in use; detaching the mount", "mountpoint", m.dir)
 	return detach(m.dir)
 }
+
+// MaxRead is the longest READ, in bytes, which mount(2) has to be told.
+func MaxRead() int { return maxRequest }

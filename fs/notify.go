@@ -2,10 +2,8 @@ package fs
 
 import (
 	"context"
-	"maps"
-	"slices"
 
-	gofs "github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
 // A notice is an entry of a directory of the top level, or of every directory in
@@ -36,12 +34,12 @@ func (t *tree) tell(n notice) {
 }
 
 // notify tells the kernel, until ctx ends.
-func (t *tree) notify(ctx context.Context, root *gofs.Inode) {
+func (t *tree) notify(ctx context.Context, kernel *fuse.Server) {
 	for {
 		select {
 		case n := <-t.notices:
-			for _, dir := range n.dirs(root) {
-				dir.NotifyEntry(n.name) // that there is nothing to forget is no failure
+			for _, dir := range n.dirs(t) {
+				kernel.EntryNotify(dir, n.name) // that there is nothing to forget is no failure
 			}
 		case <-ctx.Done():
 			return
@@ -49,14 +47,10 @@ func (t *tree) notify(ctx context.Context, root *gofs.Inode) {
 	}
 }
 
-// dirs are the directories of a notice that the kernel knows.
-func (n notice) dirs(root *gofs.Inode) []*gofs.Inode {
-	dir := root.GetChild(n.dir)
-	switch {
-	case dir == nil:
-		return nil
-	case n.below:
-		return slices.Collect(maps.Values(dir.Children()))
+// dirs are the numbers of the directories of a notice that the kernel may know.
+func (n notice) dirs(t *tree) []uint64 {
+	if n.below {
+		return t.nodes.all(n.dir)
 	}
-	return []*gofs.Inode{dir}
+	return []uint64{identity{"top", n.dir}.number()}
 }

@@ -27,6 +27,9 @@ type opening struct {
 
 // open opens a draft.
 func (in *incoming) open(ctx context.Context, d *draft, flags uint32) (gofs.FileHandle, uint32, syscall.Errno) {
+	if flags&openAgain != 0 {
+		return in.reopen(ctx, d, flags)
+	}
 	file, err := d.openFile()
 	if err != nil {
 		return nil, 0, in.t.errno("open a draft", err)
@@ -49,6 +52,25 @@ func (in *incoming) opened(ctx context.Context, d *draft, file *os.File, flags u
 	if !o.reads {
 		// It cannot be mapped, so the kernel need not keep the pages.
 		return o, fuse.FOPEN_DIRECT_IO, 0
+	}
+	return o, 0, 0
+}
+
+// reopen opens a draft that who calls had open in the process before, whatever has
+// become of it.
+func (in *incoming) reopen(ctx context.Context, d *draft, flags uint32) (gofs.FileHandle, uint32, syscall.Errno) {
+	file, err := d.openFile()
+	if err != nil {
+		return nil, 0, in.t.errno("open a draft again", err)
+	}
+	mode := flags & syscall.O_ACCMODE
+	o := &opening{draft: d, in: in, file: file, writes: mode != syscall.O_RDONLY, reads: mode != syscall.O_WRONLY}
+	_, o.opener = caller(ctx)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	o.wrote = flags&openWrote != 0
+	if o.writes {
+		d.writers++
 	}
 	return o, 0, 0
 }
@@ -252,22 +274,15 @@ func (in *incoming) closed(ctx context.Context, o *opening) error {
 	o.wrote = false
 	o.mu.Unlock()
 	name := o.name()
-	var u *upload
-	var err error
 	switch {
 	case filling:
-		u, err = in.startFill(o.draft)
+		return finish(ctx, func() (*upload, error) { return in.startFill(o.draft) })
 	case isHidden(name):
 		return nil
 	case isSidecar(name):
 		return in.inspect(o.draft)
-	default:
-		u, err = in.start(o.draft, name, c.closer)
 	}
-	if err != nil {
-		return err
-	}
-	return u.wait(ctx)
+	return finish(ctx, func() (*upload, error) { return in.start(o.draft, name, c.closer) })
 }
 
 // isBlank reports whether the draft is an image without data, which who made it

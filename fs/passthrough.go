@@ -132,6 +132,69 @@ func (p *passthrough) registerFile(file *os.File) (id int32, err error) {
 	return id, nil
 }
 
+// recall takes in an open of the process before: the inode goes on in the way that
+// the kernel has it. Of a file that it registered it left the number, which is the
+// mount's and not the process's, and which alone the kernel takes for the inode
+// until it is closed: the same file under another number it does not.
+func (p *passthrough) recall(node uint64, data *imageData, backing int32) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	o := p.open[node]
+	if o == nil {
+		o = &openData{data: data, backing: backing}
+		p.open[node] = o
+		if backing != 0 {
+			data.keep(p.log)
+		}
+	}
+	o.opens++
+}
+
+// keep is complete for a file that the kernel reads already.
+func (d *imageData) keep(log *slog.Logger) {
+	if _, ok := d.complete(); ok {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	err := errLost
+	if d.blob != nil {
+		err = d.blob.Hold()
+	}
+	log.Error("an image that the kernel reads by itself is not in the cache as it was", "image", d.id, "err", err)
+}
+
+// tidy gives back what the process before registered and has left no trace of. The
+// kernel counts the numbers up.
+func (p *passthrough) tidy() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.kernel == nil {
+		return
+	}
+	null, err := os.Open("/proc/self/exe")
+	if err != nil {
+		return
+	}
+	defer null.Close()
+	last, err := p.registerFile(null)
+	if err != nil {
+		return
+	}
+	used := make(map[int32]bool)
+	for _, o := range p.open {
+		used[o.backing] = true
+	}
+	for id := last; id > max(0, last-maxUntidy); id-- {
+		if !used[id] {
+			p.kernel.UnregisterBackingFd(id) // there is none, mostly
+		}
+	}
+}
+
+// maxUntidy is how far back tidy looks.
+const maxUntidy = 1 << 12
+
 // Release notes that a file has been closed. After the last close of an inode
 // the next open decides anew.
 func (p *passthrough) Release(cancel <-chan struct{}, in *fuse.ReleaseIn) {

@@ -173,6 +173,7 @@ func (in *incoming) mkdir(ctx context.Context, name string) (glanceapi.Image, er
 	in.t.catalog.made(img)
 	in.mu.Lock()
 	in.links[name] = linked{image: img.ID}
+	in.keepLink(name)
 	in.changed = time.Now()
 	in.mu.Unlock()
 	if entry, ok := plainEntry(img.Name, in.t.idSuffix()); ok {

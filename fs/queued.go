@@ -43,6 +43,15 @@ func (d *imageData) openQueued(ctx context.Context, flags uint32) (gofs.FileHand
 	return h, open, errno
 }
 
+// openAgain opens what was the draft of the data in the process before.
+func (d *imageData) openAgain(ctx context.Context, flags uint32) (gofs.FileHandle, uint32, syscall.Errno) {
+	draft := d.t.incoming.byNumber(d.identity())
+	if draft == nil {
+		return nil, 0, d.t.errno("open data of image "+d.id+" again", errLost)
+	}
+	return d.t.incoming.reopen(ctx, draft, flags)
+}
+
 var (
 	_ = (gofs.NodeSetattrer)((*imageData)(nil))
 	_ = (gofs.NodeFsyncer)((*imageData)(nil))

@@ -34,7 +34,7 @@ func (f fixed) lookup(_ context.Context, name string) (child, error) {
 
 // root is the top of the tree. Its number is the one the kernel expects.
 func (t *tree) root() *dir {
-	return &dir{node: node{t: t}, id: fuse.FUSE_ROOT_ID, refresh: forever, changed: t.since, view: fixed{
+	return &dir{node: node{t: t}, is: rootIdentity, refresh: forever, changed: t.since, view: fixed{
 		{"images", func() child { return t.images() }},
 		{"by-name", func() child { return t.dir("by-name", byNameView{t}) }},
 		{"by-member", func() child { return t.dir("by-member", t.projects()) }},
@@ -52,5 +52,5 @@ func (t *tree) since() time.Time { return t.started }
 
 // dir makes a directory of the top level.
 func (t *tree) dir(name string, v view) *dir {
-	return &dir{node: node{t: t}, id: nodeID("top", name), refresh: forever, changed: t.since, file: name, view: v}
+	return &dir{node: node{t: t}, is: identity{"top", name}, refresh: forever, changed: t.since, file: name, view: v}
 }

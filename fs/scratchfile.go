@@ -17,7 +17,11 @@ type scratchFile struct {
 }
 
 func (f *scratchFile) stable() gofs.StableAttr {
-	return gofs.StableAttr{Mode: syscall.S_IFREG, Ino: nodeID("scratch", strconv.FormatUint(f.serial, 10))}
+	return gofs.StableAttr{Mode: syscall.S_IFREG, Ino: f.identity().number()}
+}
+
+func (f *scratchFile) identity() identity {
+	return identity{"scratch", strconv.FormatUint(f.serial, 10)}
 }
 
 // life is nothing: the name may be that of what was edited a moment later.

@@ -23,6 +23,12 @@ const (
 
 // undo removes an image that came to nothing, now or later.
 func (in *incoming) undo(r *attempt) {
+	in.mu.Lock()
+	left := in.left
+	in.mu.Unlock()
+	if left {
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(in.ctx), undoLimit)
 	defer cancel()
 	err := in.unmake(ctx, r)
@@ -172,7 +178,7 @@ func (in *incoming) resolve(ctx context.Context, r *attempt) error {
 func (in *incoming) recover(d *draft, r *attempt) error {
 	name, _ := unescapeName(r.As)
 	var undone error
-	u, err := in.begin(d, name, 0, func(ctx context.Context, u *upload, s *spool) (glanceapi.Image, error) {
+	u, err := in.begin(d, &upload{name: name, looks: true}, func(ctx context.Context, u *upload, s *spool) (glanceapi.Image, error) {
 		u.stage.Store(stageChecking)
 		img, err := in.compare(ctx, r.Image, s)
 		switch {

@@ -72,8 +72,8 @@ func LoadState(dir, account string) (*State, error) {
 
 // keepState saves the catalog whenever it has changed, until ctx ends.
 func (t *tree) keepState(ctx context.Context, account string) {
-	wait := saveEvery
-	var saved int
+	wait := time.Duration(0) // who follows this process wants it to be there
+	saved := -1
 	for more := true; more; {
 		select {
 		case <-time.After(wait):

@@ -37,8 +37,10 @@ type text struct {
 func (f *text) file() string { return f.kind + "/" + f.of }
 
 func (f *text) stable() gofs.StableAttr {
-	return gofs.StableAttr{Mode: syscall.S_IFREG, Ino: nodeID(f.kind, f.of)}
+	return gofs.StableAttr{Mode: syscall.S_IFREG, Ino: f.identity().number()}
 }
+
+func (f *text) identity() identity { return identity{f.kind, f.of} }
 
 // life is short for attributes, because the size is one of them. A text that can
 // be written may have been put in another's place by renaming.
@@ -106,11 +108,18 @@ func (f *text) Listxattr(_ context.Context, dest []byte) (uint32, syscall.Errno)
 }
 
 // page is the content of one open text.
-type page []byte
+type page struct {
+	text  []byte
+	again bool // it was opened in the process before, and may have been another
+}
 
 // Open makes the content, so that one reader sees one state. The kernel is not
 // to cache it, which also lets reads pass the size that stat told.
 func (f *text) Open(ctx context.Context, flags uint32) (gofs.FileHandle, uint32, syscall.Errno) {
+	again := flags&openAgain != 0
+	if again && flags&syscall.O_ACCMODE != syscall.O_RDONLY {
+		return nil, 0, f.t.errno("open "+f.file(), errLost) // with what was written
+	}
 	if flags&syscall.O_ACCMODE != syscall.O_RDONLY {
 		r, err := f.revise(ctx, flags)
 		if err != nil {
@@ -125,7 +134,7 @@ func (f *text) Open(ctx context.Context, flags uint32) (gofs.FileHandle, uint32,
 	if f.read != nil {
 		f.read(who(ctx), p)
 	}
-	return page(p), fuse.FOPEN_DIRECT_IO | fuse.FOPEN_NOFLUSH, 0
+	return page{p, again}, fuse.FOPEN_DIRECT_IO | fuse.FOPEN_NOFLUSH, 0
 }
 
 // Read returns part of what Open made.
@@ -134,5 +143,8 @@ func (f *text) Read(ctx context.Context, h gofs.FileHandle, dest []byte, off int
 		return r.Read(ctx, dest, off)
 	}
 	p, _ := h.(page)
-	return part(p, len(dest), off), 0
+	if p.again && off > 0 && off < int64(len(p.text)) {
+		return nil, f.t.errno("read "+f.file(), errLost) // half of this, half of that
+	}
+	return part(p.text, len(dest), off), 0
 }

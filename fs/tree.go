@@ -90,8 +90,13 @@ type tree struct {
 	strict      bool // data is not readable before it is verified
 	allowDelete bool // images and members can be removed
 
+	upkeep    atomic.Pointer[Upkeep]
 	lastError atomic.Pointer[failure]
 	data      sync.Map // of *imageData, by node number: those that were opened
+
+	nodes  nodes
+	doubts chan uint64 // numbers of nodes that the kernel may not know, see settleNodes
+	ledger *ledger     // nil where no process follows this one
 }
 
 // opened returns the image data of that node number, if that is what it is and
@@ -121,6 +126,8 @@ type child interface {
 	// stable tells the child's type and number, which depend on what it is
 	// only, in this process and any other.
 	stable() gofs.StableAttr
+	// identity tells what the child is, enough to make it again.
+	identity() identity
 	// stat fills in what is known. It asks the service only for an image of
 	// which nothing is known.
 	stat(ctx context.Context, a *fuse.Attr) error

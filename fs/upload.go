@@ -31,6 +31,7 @@ type upload struct {
 	cancel context.CancelCauseFunc
 	done   chan struct{}
 	err    error // once done
+	looks  bool  // it sends nothing, it finds out what was sent
 
 	stage   atomic.Value // a string
 	sent    atomic.Int64
@@ -53,24 +54,40 @@ func (u *upload) wait(ctx context.Context) error {
 	return u.err
 }
 
+// finish has an upload made and waits for it, and makes another where it has
+// waited for one that was to find out what an earlier process has left.
+func finish(ctx context.Context, start func() (*upload, error)) error {
+	for {
+		u, err := start()
+		if err != nil {
+			return err
+		}
+		if err := u.wait(ctx); !errors.Is(err, errInterrupted) || !u.looks {
+			return err
+		}
+	}
+}
+
 // A job makes an image of what the spool has, or says why not.
 type job func(ctx context.Context, u *upload, s *spool) (glanceapi.Image, error)
 
 // start sends a draft on its way to an image under a name in incoming/, or
 // returns the upload that is under way already.
 func (in *incoming) start(d *draft, name string, by int) (*upload, error) {
-	return in.begin(d, name, by, func(ctx context.Context, u *upload, s *spool) (glanceapi.Image, error) {
+	return in.begin(d, &upload{name: name, by: by}, func(ctx context.Context, u *upload, s *spool) (glanceapi.Image, error) {
 		return in.publish(ctx, d, u, s)
 	})
 }
 
-func (in *incoming) begin(d *draft, name string, by int, do job) (*upload, error) {
+// begin makes u an upload of a draft that do takes to its end, or returns the one
+// of that name that is under way already.
+func (in *incoming) begin(d *draft, u *upload, do job) (*upload, error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch {
-	case d.up != nil && d.up.name == name:
+	case d.up != nil && d.up.name == u.name:
 		return d.up, nil
 	case in.stopped:
 		return nil, errStopped
@@ -78,7 +95,7 @@ func (in *incoming) begin(d *draft, name string, by int, do job) (*upload, error
 	if err := d.changeable(); err != nil {
 		return nil, err
 	}
-	u := &upload{name: name, by: by, over: in.named[name], done: make(chan struct{})}
+	u.over, u.done = in.named[u.name], make(chan struct{})
 	u.stage.Store(stageWaiting)
 	ctx, cancel := context.WithCancelCause(in.ctx)
 	u.cancel = cancel
@@ -153,6 +170,7 @@ func (in *incoming) likelyHash() string {
 // succeed puts the image in the draft's place.
 func (in *incoming) succeed(d *draft, u *upload, s *spool, img glanceapi.Image) {
 	in.t.catalog.made(img)
+	in.remember(d, u, img.ID, s.info)
 	in.adopt(d, s, img)
 	in.mu.Lock()
 	d.mu.Lock()
@@ -166,6 +184,8 @@ func (in *incoming) succeed(d *draft, u *upload, s *spool, img glanceapi.Image) 
 		delete(in.filling, img.ID)
 	} else if !gone {
 		in.replace(d, u, img.ID)
+	} else if _, ok := in.links[u.name]; !ok {
+		in.dropLink(u.name)
 	}
 	in.mu.Unlock()
 	if u.over != nil && u.over != d {
@@ -193,11 +213,13 @@ func (in *incoming) replace(d *draft, u *upload, image string) {
 	}
 	if there := in.named[u.name]; there != nil && there != u.over {
 		u.over = nil
+		in.dropLink(u.name)
 		return
 	}
 	in.vacate(u.name)
 	in.links[u.name] = linked{image, "/data"}
 	in.watched[u.name] = watched{d, u.by, started(u.by)}
+	in.keepLink(u.name)
 }
 
 // adopt makes the bytes of the draft those that the cache holds of the image.
@@ -240,6 +262,17 @@ func (in *incoming) fail(d *draft, u *upload, err error) {
 	if image := d.known().Image; image != "" && (errors.Is(err, glanceapi.ErrConflict) || errors.Is(err, iofs.ErrNotExist)) {
 		in.rescue(image, d)
 	}
+}
+
+// halt ends all uploads at once. What they have left at the service the next
+// process finds.
+func (in *incoming) halt() {
+	in.mu.Lock()
+	in.stopped, in.left = true, true
+	in.mu.Unlock()
+	in.hush()
+	in.cancel(errStopped)
+	in.work.Wait()
 }
 
 // stop ends all uploads: those that end by themselves soon, the others at once.

@@ -66,10 +66,14 @@ func TestReadersShare(t *testing.T) {
 	}
 }
 
-// peakRSS is the most memory the mount's process ever had, in KiB.
+// peakRSS is the most memory the mount's worker ever had, in KiB.
 func peakRSS(tb testing.TB, m *Mount) int {
 	tb.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", m.cmd.Process.Pid))
+	pid, err := m.worker()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -146,12 +146,16 @@ findmnt "$1"; df .`
 	if log := m.Stderr.String(); !strings.Contains(log, "store.example") || !strings.Contains(log, "which was not followed") {
 		t.Errorf("the log has nothing of what was to fail:\n%s", log)
 	}
+	worker, err := m.worker()
+	if err != nil {
+		t.Fatal(err)
+	}
 	children := 0
 	for end := time.Now().Add(2 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		for _, pid := range childrenOf(m.cmd.Process.Pid) {
+		for _, pid := range childrenOf(worker) {
 			line, _ := os.ReadFile(filepath.Join("/proc", pid, "cmdline")) // it may have ended
 			clean(t, "the command line of a child", string(line))
-			if len(line) == 0 || bytes.Contains(line, []byte("\x00--cache-dir\x00")) {
+			if len(line) == 0 || bytes.Contains(line, []byte("\x00--cache-dir=")) {
 				continue // it is about to become another program, and still looks like the mount
 			}
 			children++

@@ -167,7 +167,11 @@ func (s *soak) checkRest(patient bool) {
 func (s *soak) checkDescriptors() {
 	t := s.t
 	t.Helper()
-	dir := fmt.Sprintf("/proc/%d/fd", s.mount.cmd.Process.Pid)
+	pid, err := s.mount.worker()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := fmt.Sprintf("/proc/%d/fd", pid)
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -177,6 +181,8 @@ func (s *soak) checkDescriptors() {
 		switch name, _ := os.Readlink(filepath.Join(dir, e.Name())); {
 		case strings.HasPrefix(name, "socket:"):
 			sockets = append(sockets, name)
+		case strings.HasPrefix(name, "/memfd:"):
+			others = append(others, name)
 		case strings.HasSuffix(name, "(deleted)"):
 			t.Errorf("glancefs has %s open", name)
 		case filepath.Dir(filepath.Dir(name)) == filepath.Join(filepath.Dir(s.mount.Dir), "cache"):
@@ -190,12 +196,18 @@ func (s *soak) checkDescriptors() {
 	}
 }
 
-// checkGoroutines ends the process with SIGQUIT, on which it tells what its
-// goroutines do: none may be waiting for image data.
+// checkGoroutines ends the worker with SIGQUIT, on which it tells what its
+// goroutines do: none may be waiting for image data. Then it ends the mount.
 func (s *soak) checkGoroutines(waiting *regexp.Regexp) {
 	m := s.mount
 	m.cmd.Process.Signal(syscall.SIGQUIT)
-	<-m.done
+	err := eventually("the end of the worker", func() (bool, error) {
+		return strings.Contains(m.Stderr.String(), "a worker has died"), nil
+	})
+	if err != nil {
+		s.t.Error(err)
+	}
+	m.Kill9(s.t)
 	_, dump, ok := strings.Cut(m.Stderr.String(), "SIGQUIT")
 	if !ok {
 		s.t.Error("glancefs told nothing on SIGQUIT")

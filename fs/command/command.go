@@ -27,6 +27,9 @@ type failure struct {
 
 func (f failure) Unwrap() error { return f.error }
 
+// errTold is the error of which the user has been told already.
+var errTold = errors.New("told")
+
 // Run is the program but for its process; it returns the exit status. version
 // is what the version command prints.
 func Run(ctx context.Context, version string, args []string, stdout, stderr io.Writer) int {
@@ -35,7 +38,7 @@ func Run(ctx context.Context, version string, args []string, stdout, stderr io.W
 		Name: "glancefs", Usage: "an OpenStack image service, mounted as files",
 		Version: version, HideVersion: true, Writer: stdout, ErrWriter: stderr,
 		Commands: []*cli.Command{
-			mountCommand(), umountCommand(), warmCommand(), statusCommand(), cacheCommand(), demoCommand(), versionCommand(version), probeCommand(), manCommand(),
+			mountCommand(), umountCommand(), warmCommand(), statusCommand(), upgradeCommand(), cacheCommand(), demoCommand(), versionCommand(version), probeCommand(), workerCommand(), manCommand(),
 		},
 		EnableBashCompletion: true, Action: noCommand,
 		OnUsageError:   inOneLine,
@@ -51,11 +54,14 @@ func Run(ctx context.Context, version string, args []string, stdout, stderr io.W
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintf(stderr, "glancefs: %v\n", err)
-	if f := (failure{}); errors.As(err, &f) {
-		return f.status
+	status, f := exitUsage, failure{}
+	if errors.As(err, &f) {
+		status = f.status
 	}
-	return exitUsage
+	if f.error != errTold {
+		fmt.Fprintf(stderr, "glancefs: %v\n", err)
+	}
+	return status
 }
 
 // run runs a command line, or one that mount(8) has made of a line of fstab.

@@ -7,6 +7,7 @@ import (
 	iofs "io/fs"
 	"log/slog"
 	"math"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,6 +21,28 @@ import (
 )
 
 func mountCommand() *cli.Command {
+	return &cli.Command{
+		Name: "mount", Usage: "mount the image service, in the foreground, until SIGTERM or SIGINT", ArgsUsage: "MOUNTPOINT",
+		Description: "The service is found through Keystone with --os-cloud or the usual OS_* variables,\n" +
+			"or is the one at --endpoint, which is sent the token of OS_TOKEN if that is set.",
+		Flags: mountFlags(),
+		Action: func(c *cli.Context) error {
+			dir, err := one(c, "MOUNTPOINT")
+			switch {
+			case err != nil:
+				return err
+			case c.Bool(backgroundFlag) && !c.Bool(detachFlag):
+				return background(c, dir)
+			case os.Geteuid() == 0:
+				return keepMount(c, dir)
+			}
+			return serveMount(c, dir, nil)
+		},
+	}
+}
+
+// mountFlags are those of a mount, and of each process that serves it.
+func mountFlags() []cli.Flag {
 	env := func(flag string) []string {
 		return []string{"GLANCEFS_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))}
 	}
@@ -35,66 +58,50 @@ func mountCommand() *cli.Command {
 	id := func(name string, value int, usage string) cli.Flag {
 		return &cli.UintFlag{Name: name, Value: uint(value), Usage: usage, EnvVars: env(name), DefaultText: "the caller's"}
 	}
-	return &cli.Command{
-		Name: "mount", Usage: "mount the image service, in the foreground, until SIGTERM or SIGINT", ArgsUsage: "MOUNTPOINT",
-		Description: "The service is found through Keystone with --os-cloud or the usual OS_* variables,\n" +
-			"or is the one at --endpoint, which is sent the token of OS_TOKEN if that is set.",
-		Flags: []cli.Flag{
-			text("endpoint", "", "`URL` of an image service to use without Keystone"),
-			text("os-cloud", "", "`NAME` of the cloud in clouds.yaml"),
-			text("env-file", "", "`FILE` of OS_* variables, read anew on SIGHUP; with a - before it it may be missing"),
-			text("api-version", "auto", "of the Images API: v1, v2, or auto for the newest that the service has"),
-			text("os-cacert", "", "PEM `FILE` of certificates to trust besides the system's"),
-			cacheDirFlag("`DIR` of this mount's own for image bytes"),
-			text("cache-size", "50%", "`SIZE` the cache may reach: bytes, KiB, MiB, GiB, TiB or a % of its file system"),
-			span("refresh", 10*time.Second, "how stale a listing may be"),
-			span("timeout", time.Minute, "how long a reader waits for a service that does not answer; 0 for ever"),
-			text("verify", "lazy", "lazy, or strict: no byte of an image is readable before all of it is\n\tfetched and matches its checksum"),
-			yes("read-only", "refuse all changes"),
-			yes("allow-delete", "let rmdir delete images, and rm members"),
-			yes("allow-other", "let other users, such as the one qemu runs as, use the mount"),
-			id("uid", os.Getuid(), "owner of the files"),
-			id("gid", os.Getgid(), "group of the files"),
-			text("metrics", "", "`ADDRESS`, such as 127.0.0.1:9293, for /metrics, /healthz and, on a loopback address, /debug/pprof"),
-			text("log-level", "info", "debug, info, warn or error"),
-			text("log-format", "text", "text or json"),
-			text("fsname", "glancefs", "`NAME` that findmnt and df show as the source"),
-			yes(backgroundFlag, "return when the mount can be used, and log to syslog from then on"),
-			&cli.BoolFlag{Name: detachFlag, Hidden: true},
-		},
-		Action: func(c *cli.Context) error {
-			dir, err := one(c, "MOUNTPOINT")
-			if err != nil {
-				return err
-			}
-			if c.Bool(backgroundFlag) && !c.Bool(detachFlag) {
-				return background(c, dir)
-			}
-			log, err := newLogger(c)
-			if err != nil {
-				return err
-			}
-			metrics, err := listenMetrics(c.String("metrics"), log)
-			if err != nil {
-				return failure{err, exitMount}
-			}
-			if metrics != nil {
-				defer metrics.Close()
-			}
-			m, err := mount(c.Context, c, dir, log)
-			if err != nil {
-				return err
-			}
-			defer m.Close()
-			if c.Bool(detachFlag) {
-				if err := detach(); err != nil {
-					return failure{err, exitSystem}
-				}
-			}
-			fmt.Fprintf(c.App.ErrWriter, "%s%s shows %s (%s)\n", readyLine, dir, m.service.Endpoint(), m.service.Version())
-			return m.serve(c.Context, metrics)
-		},
+	return []cli.Flag{
+		text("endpoint", "", "`URL` of an image service to use without Keystone"),
+		text("os-cloud", "", "`NAME` of the cloud in clouds.yaml"),
+		text("env-file", "", "`FILE` of OS_* variables, read anew on SIGHUP; with a - before it it may be missing"),
+		text("api-version", "auto", "of the Images API: v1, v2, or auto for the newest that the service has"),
+		text("os-cacert", "", "PEM `FILE` of certificates to trust besides the system's"),
+		cacheDirFlag("`DIR` of this mount's own for image bytes"),
+		text("cache-size", "50%", "`SIZE` the cache may reach: bytes, KiB, MiB, GiB, TiB or a % of its file system"),
+		span("refresh", 10*time.Second, "how stale a listing may be"),
+		span("timeout", time.Minute, "how long a reader waits for a service that does not answer; 0 for ever"),
+		text("verify", "lazy", "lazy, or strict: no byte of an image is readable before all of it is\n\tfetched and matches its checksum"),
+		yes("read-only", "refuse all changes"),
+		yes("allow-delete", "let rmdir delete images, and rm members"),
+		yes("allow-other", "let other users, such as the one qemu runs as, use the mount"),
+		id("uid", os.Getuid(), "owner of the files"),
+		id("gid", os.Getgid(), "group of the files"),
+		text("metrics", "", "`ADDRESS`, such as 127.0.0.1:9293, for /metrics, /healthz and, on a loopback address, /debug/pprof"),
+		text("log-level", "info", "debug, info, warn or error"),
+		text("log-format", "text", "text or json"),
+		text("fsname", "glancefs", "`NAME` that findmnt and df show as the source"),
+		yes(backgroundFlag, "return when the mount can be used, and log to syslog from then on"),
+		&cli.BoolFlag{Name: detachFlag, Hidden: true},
 	}
+}
+
+// serveMount serves a mount, once it is this process's turn, until it ends.
+func serveMount(c *cli.Context, dir string, t *turn) error {
+	log, err := newLogger(c)
+	if err != nil {
+		return err
+	}
+	m, err := mount(c.Context, c, dir, log, t)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	if err := t.ready(c, m); err != nil {
+		return failure{err, exitSystem}
+	}
+	t.listen(c.Context, m)
+	if t.isHeir() {
+		go m.service.reach(c.Context) // sooner than somebody needs it; it tells by itself
+	}
+	return m.serve(c.Context, t)
 }
 
 func cacheDirFlag(usage string) cli.Flag {
@@ -121,70 +128,145 @@ type mounted struct {
 	dir     string
 	service *service
 	store   *cache.Store
+	metrics net.Listener // nil for none
 	log     *slog.Logger
 }
 
-// mount brings up what the flags of c describe, the cheapest refusals first.
-func mount(ctx context.Context, c *cli.Context, dir string, log *slog.Logger) (*mounted, error) {
-	if err := fs.CheckMountpoint(dir); err != nil {
-		return nil, failure{err, exitMount}
+// settings are the flags of a mount that were checked.
+type settings struct {
+	dir, cacheDir string
+	cacheSize     int64
+	uid, gid      uint32
+	strict        bool
+}
+
+// newSettings checks the flags of c.
+func newSettings(c *cli.Context, dir string) (s settings, err error) {
+	if s.dir, err = filepath.Abs(dir); err != nil {
+		return s, failure{err, exitSystem}
 	}
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		return nil, failure{err, exitSystem}
+	if s.cacheDir, err = filepath.Abs(c.String("cache-dir")); err != nil {
+		return s, failure{err, exitSystem}
 	}
-	cacheDir, err := filepath.Abs(c.String("cache-dir"))
-	if err != nil {
-		return nil, failure{err, exitSystem}
-	}
-	size, err := cache.ParseSize(c.String("cache-size"), cacheDir)
-	if err != nil {
-		return nil, fmt.Errorf("--cache-size: %w", err)
+	if s.cacheSize, err = cache.ParseSize(c.String("cache-size"), s.cacheDir); err != nil {
+		return s, fmt.Errorf("--cache-size: %w", err)
 	}
 	uid, gid := c.Uint("uid"), c.Uint("gid")
 	if uid > math.MaxUint32 || gid > math.MaxUint32 {
-		return nil, fmt.Errorf("--uid, --gid: %d, %d: no such user or group", uid, gid)
+		return s, fmt.Errorf("--uid, --gid: %d, %d: no such user or group", uid, gid)
 	}
+	s.uid, s.gid = uint32(uid), uint32(gid)
 	if c.Duration("refresh") < 0 || c.Duration("timeout") < 0 {
-		return nil, errors.New("--refresh, --timeout: no negative durations")
+		return s, errors.New("--refresh, --timeout: no negative durations")
 	}
 	verify := c.String("verify")
 	if verify != "lazy" && verify != "strict" {
-		return nil, fmt.Errorf("--verify: %q is neither lazy nor strict", verify)
+		return s, fmt.Errorf("--verify: %q is neither lazy nor strict", verify)
 	}
+	s.strict = verify == "strict"
+	return s, nil
+}
+
+// mount brings up what the flags of c describe, the cheapest refusals first. What
+// two processes cannot have at the same time an heir takes when it is its turn; all
+// else is there by then.
+func mount(ctx context.Context, c *cli.Context, dir string, log *slog.Logger, t *turn) (_ *mounted, err error) {
+	m := &mounted{log: log}
+	defer func() {
+		if err != nil {
+			m.Close()
+		}
+	}()
+	if !t.isHeir() {
+		if err := m.claim(c, dir); err != nil {
+			return nil, err
+		}
+	}
+	s, err := newSettings(c, dir)
+	if err != nil {
+		return nil, err
+	}
+	m.dir = s.dir
+	name := accountName(c)
+	state, err := m.reachService(ctx, c, s, name, t.isHeir())
+	if err != nil {
+		return nil, err
+	}
+	if !t.isHeir() {
+		err = m.openStore(c, s)
+	}
+	if err == nil {
+		err = t.await()
+	}
+	if err == nil && t.isHeir() {
+		// The mount is worth more than its metrics.
+		if err := m.claim(c, ""); err != nil {
+			log.Error("metrics are not served", "err", err)
+		}
+		err = m.openStore(c, s)
+	}
+	if err != nil {
+		return nil, err
+	}
+	m.Mount, err = fs.New(s.dir, fs.Config{
+		Service: m.service, Source: c.String("fsname"), Version: c.App.Version, Account: name, State: state, Kept: t.what(),
+		Store: m.store, CacheDir: s.cacheDir, Refresh: c.Duration("refresh"), UID: s.uid, GID: s.gid,
+		AllowOther: c.Bool("allow-other"), ReadOnly: c.Bool("read-only"), Delete: c.Bool("allow-delete"), Strict: s.strict, Log: log,
+	})
+	if err != nil {
+		return nil, failure{err, exitMount}
+	}
+	return m, nil
+}
+
+// claim takes the mountpoint, unless it is "", and the address for metrics.
+func (m *mounted) claim(c *cli.Context, dir string) (err error) {
+	if dir != "" {
+		if err := fs.CheckMountpoint(dir); err != nil {
+			return failure{err, exitMount}
+		}
+	}
+	if m.metrics, err = listenMetrics(c.String("metrics"), m.log); err != nil {
+		return failure{err, exitMount}
+	}
+	return nil
+}
+
+// reachService finds the image service, and what an earlier mount of the account
+// knew of it. An heir does not wait for a service that is known.
+func (m *mounted) reachService(ctx context.Context, c *cli.Context, s settings, name string, heir bool) (*fs.State, error) {
 	env := newEnvFile(c.String("env-file"))
 	if err := env.load(); err != nil {
 		return nil, failure{err, exitMount}
 	}
-	name := accountName(c)
-	state, stateErr := fs.LoadState(cacheDir, name)
-	service, err := connect(ctx, &account{glanceapi.Config{
+	state, err := fs.LoadState(s.cacheDir, name)
+	if err != nil && !errors.Is(err, iofs.ErrNotExist) {
+		m.log.Warn("what an earlier mount knew is lost", "err", err)
+	}
+	a := &account{glanceapi.Config{
 		Endpoint: c.String("endpoint"), Cloud: c.String("os-cloud"), APIVersion: c.String("api-version"),
-		CACert: c.String("os-cacert"), Timeout: c.Duration("timeout"), Log: log,
-	}, env}, state)
-	if errors.Is(err, iofs.ErrPermission) {
+		CACert: c.String("os-cacert"), Timeout: c.Duration("timeout"), Log: m.log,
+	}, env}
+	if heir && state != nil {
+		m.service = &service{account: a, log: m.log, endpoint: state.Endpoint, version: state.Version}
+		return state, nil
+	}
+	m.service, err = connect(ctx, a, state)
+	switch {
+	case errors.Is(err, iofs.ErrPermission):
 		return nil, failure{err, exitUsage}
-	}
-	if err != nil {
+	case err != nil:
 		return nil, failure{err, exitMount}
 	}
-	if stateErr != nil && !errors.Is(stateErr, iofs.ErrNotExist) {
-		log.Warn("what an earlier mount knew is lost", "err", stateErr)
-	}
-	store, err := cache.Open(cache.Config{Dir: cacheDir, Size: size, Timeout: c.Duration("timeout"), Log: log})
+	return state, nil
+}
+
+func (m *mounted) openStore(c *cli.Context, s settings) (err error) {
+	m.store, err = cache.Open(cache.Config{Dir: s.cacheDir, Size: s.cacheSize, Timeout: c.Duration("timeout"), Log: m.log})
 	if err != nil {
-		return nil, failure{err, exitMount}
+		return failure{err, exitMount}
 	}
-	m, err := fs.New(dir, fs.Config{
-		Service: service, Source: c.String("fsname"), Version: c.App.Version, Account: name, State: state,
-		Store: store, CacheDir: cacheDir, Refresh: c.Duration("refresh"), UID: uint32(uid), GID: uint32(gid),
-		AllowOther: c.Bool("allow-other"), ReadOnly: c.Bool("read-only"), Delete: c.Bool("allow-delete"), Strict: verify == "strict", Log: log,
-	})
-	if err != nil {
-		store.Close()
-		return nil, failure{err, exitMount}
-	}
-	return &mounted{m, dir, service, store, log}, nil
+	return nil
 }
 
 func umountCommand() *cli.Command {

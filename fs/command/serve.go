@@ -3,7 +3,6 @@ package command
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/signal"
 	"sync"
@@ -16,9 +15,8 @@ const reloadLimit = time.Minute
 
 // serve returns when the mount has ended: because somebody unmounted it, or
 // because ctx ended and so it was. Meanwhile SIGHUP has what may have changed read
-// anew, systemd is told how the mount is, and so is who asks metrics, if that is
-// not nil.
-func (m *mounted) serve(ctx context.Context, metrics net.Listener) error {
+// anew, systemd is told how the mount is, and so is who asks for metrics.
+func (m *mounted) serve(ctx context.Context, t *turn) error {
 	gone := make(chan struct{})
 	go func() {
 		m.Wait()
@@ -27,14 +25,14 @@ func (m *mounted) serve(ctx context.Context, metrics net.Listener) error {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
-	systemd := newSupervisor(m.log)
+	systemd := newSupervisor(t, m.log)
 	systemd.ready(m.status())
 	p := &prober{dir: m.dir}
 	watching, stop := context.WithCancel(ctx)
 	var watch sync.WaitGroup
 	watch.Go(func() { systemd.watch(watching, m.status, p.answers) })
-	if metrics != nil {
-		watch.Go(func() { m.serveMetrics(watching, metrics, p.answers) })
+	if m.metrics != nil {
+		watch.Go(func() { m.serveMetrics(watching, m.metrics, p.answers) })
 	}
 	defer watch.Wait()
 	defer stop()
@@ -79,9 +77,18 @@ func (m *mounted) status() string {
 	return line
 }
 
-// Close ends what is behind an ended mount.
+// Close ends what is behind an ended mount, as far as it was brought up.
 func (m *mounted) Close() {
-	m.Mount.Close()
-	m.store.Close()
-	m.service.Close()
+	if m.Mount != nil {
+		m.Mount.Close()
+	}
+	if m.store != nil {
+		m.store.Close()
+	}
+	if m.service != nil {
+		m.service.Close()
+	}
+	if m.metrics != nil {
+		m.metrics.Close()
+	}
 }

@@ -65,6 +65,9 @@ func (s *service) reach(ctx context.Context) (*glanceapi.Client, error) {
 		return nil, s.err
 	}
 	client, err := s.open(ctx, nil)
+	if err != nil && ctx.Err() != nil {
+		return nil, err // which says something of who asked, and nothing of the service
+	}
 	s.tried, s.err = time.Now(), err
 	if err != nil {
 		return nil, err

@@ -20,21 +20,26 @@ func statusCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			b, err := os.ReadFile(filepath.Join(dir, ".glancefs/status.json"))
+			b, s, err := statusOf(dir)
 			if err != nil {
-				return failure{fmt.Errorf("no glancefs answers at %s: %w", dir, err), exitSystem}
+				return failure{err, exitSystem}
 			}
 			if c.Bool("json") {
 				_, err := c.App.Writer.Write(b)
 				return err
 			}
-			var s fs.Status
-			if err := json.Unmarshal(b, &s); err != nil {
-				return failure{err, exitSystem}
-			}
 			return tell(c, s)
 		},
 	}
+}
+
+// statusOf asks a mount for its status, and returns that as it is written, too.
+func statusOf(dir string) (b []byte, s fs.Status, err error) {
+	b, err = os.ReadFile(filepath.Join(dir, ".glancefs/status.json"))
+	if err != nil {
+		return nil, s, fmt.Errorf("no glancefs answers at %s: %w", dir, err)
+	}
+	return b, s, json.Unmarshal(b, &s)
 }
 
 // tell prints a status for people.
@@ -43,6 +48,18 @@ func tell(c *cli.Context, s fs.Status) error {
 	fmt.Fprintf(w, "service   %s (%s)\n", s.Endpoint, s.APIVersion)
 	if !s.Answers {
 		fmt.Fprintln(w, "          does not answer; what is known is served")
+	}
+	fmt.Fprintf(w, "process   %d of glancefs %s", s.Upkeep.Process, s.Upkeep.Version)
+	switch {
+	case s.Upkeep.Keeper == 0:
+		fmt.Fprintln(w, "; open files end with it")
+	case s.Upkeep.Last == nil:
+		fmt.Fprintf(w, ", kept by %d\n", s.Upkeep.Keeper)
+	default:
+		fmt.Fprintf(w, ", kept by %d; the %d before it: the last one %s\n", s.Upkeep.Keeper, s.Upkeep.Restarts, *s.Upkeep.Last)
+	}
+	if s.Upkeep.Refused != nil {
+		fmt.Fprintf(w, "          the last upgrade came to nothing: %s\n", *s.Upkeep.Refused)
 	}
 	fmt.Fprintf(w, "cache     %s: %s of %s in %d images, %d being fetched\n", s.Cache.Dir, bytesOf(s.Cache.Used), bytesOf(s.Cache.Size), s.Cache.Images, s.Cache.Runs)
 	if s.Cache.Corrupt > 0 {

@@ -3,14 +3,14 @@ package command
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
-	"net"
 	"os"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"golang.org/x/sys/unix"
+
+	"glancefs/fs/keep"
 )
 
 // tellEvery is how often systemd is told of what has changed.
@@ -19,37 +19,34 @@ const tellEvery = 5 * time.Second
 // A supervisor is the systemd that has started this process, if one has, in the
 // protocol of sd_notify(3).
 type supervisor struct {
-	watchdog time.Duration // it ends a process that it has not heard of for so long; 0 for never
+	send     func(state string) error // nil without one
+	watchdog time.Duration            // it ends a process that it has not heard of for so long; 0 for never
 	log      *slog.Logger
 }
 
-func newSupervisor(log *slog.Logger) *supervisor {
+// newSupervisor finds it: the keeper of the mount passes on what it is told, if
+// there is a keeper.
+func newSupervisor(t *turn, log *slog.Logger) *supervisor {
 	watchdog, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
 		log.Warn("no watchdog", "err", err)
 	}
-	return &supervisor{watchdog, log}
+	s := &supervisor{watchdog: watchdog, log: log}
+	switch {
+	case t != nil:
+		s.send = func(state string) error { return t.post.Send(keep.Message{Notify: state}) }
+	case os.Getenv("NOTIFY_SOCKET") != "":
+		s.send = func(state string) error { return keep.Notify(os.Getenv("NOTIFY_SOCKET"), state) }
+	}
+	return s
 }
 
-// tellLimit is how long systemd may take to take a message.
-const tellLimit = time.Second
-
-// tell sends a message. A systemd that takes none, because it is stuck itself, does
-// not hold the mount.
+// tell sends a message.
 func (s *supervisor) tell(state string) {
-	socket := os.Getenv("NOTIFY_SOCKET")
-	if socket == "" {
+	if s.send == nil {
 		return
 	}
-	conn, err := net.DialTimeout("unixgram", socket, tellLimit)
-	if err == nil {
-		defer conn.Close()
-		err = conn.SetWriteDeadline(time.Now().Add(tellLimit))
-	}
-	if err == nil {
-		_, err = io.WriteString(conn, state)
-	}
-	if err != nil {
+	if err := s.send(state); err != nil {
 		s.log.Warn("systemd not told", "err", err)
 	}
 }
@@ -70,7 +67,7 @@ func (s *supervisor) stopping() { s.tell(daemon.SdNotifyStopping) }
 // watch tells what status says whenever that has changed, and, to the watchdog,
 // that the mount answers as long as it does, until ctx ends.
 func (s *supervisor) watch(ctx context.Context, status func() string, answers func(context.Context) error) {
-	if os.Getenv("NOTIFY_SOCKET") == "" {
+	if s.send == nil {
 		return
 	}
 	every := tellEvery

@@ -1,0 +1,160 @@
+package fs
+
+import (
+	"fmt"
+	iofs "io/fs"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// A former is a draft that has become an image, while the kernel knows the node
+// that it was. Its line has the node's number, the size and the time of the last
+// change as the draft had them, in nanoseconds, and its id and the image's as the
+// text: a process that follows knows neither from the disk.
+type former struct {
+	line
+	*draft
+}
+
+// fixedInfo is what is left of a draft's file.
+type fixedInfo struct{ stat syscall.Stat_t }
+
+var _ = (os.FileInfo)(fixedInfo{})
+
+func (i fixedInfo) Name() string        { return "" }
+func (i fixedInfo) Size() int64         { return i.stat.Size }
+func (i fixedInfo) Mode() iofs.FileMode { return 0 }
+func (i fixedInfo) ModTime() time.Time  { return time.Unix(i.stat.Mtim.Unix()) }
+func (i fixedInfo) IsDir() bool         { return false }
+func (i fixedInfo) Sys() any            { return &i.stat }
+
+// number is that of the node as which the kernel knows a draft.
+func (d *draft) number() uint64 {
+	if image := d.known().Image; image != "" {
+		return identity{"data", image}.number()
+	}
+	return identity{"draft", d.id}.number()
+}
+
+// remember writes down that a draft becomes an image, before anything is done by
+// which that could not be found out: who has it open goes on to have it open.
+func (in *incoming) remember(d *draft, u *upload, image string, info os.FileInfo) {
+	if u.name != "" {
+		w := watched{d, u.by, started(u.by)}
+		in.mu.Lock()
+		in.writeLink(u.name, linked{image, "/data"}, w)
+		in.mu.Unlock()
+	}
+	number := d.number()
+	if _, ok := in.t.nodes.knows(number); !ok {
+		return
+	}
+	f := &former{draft: d}
+	f.line = line{kind: lineBecame, num: [6]uint64{number, uint64(info.Size()), uint64(info.ModTime().UnixNano())}, text: d.id + " " + image}
+	in.t.ledger.add(&f.line)
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.became[number] = f
+}
+
+// forgotten is told of nodes that the kernel does not know any more.
+func (in *incoming) forgotten(number uint64) {
+	in.mu.Lock()
+	f := in.became[number]
+	delete(in.became, number)
+	in.mu.Unlock()
+	if f != nil {
+		in.t.ledger.remove(&f.line)
+	}
+}
+
+// recallFormer takes in one of the process before.
+func (in *incoming) recallFormer(old *line) {
+	id, image, _ := strings.Cut(old.text, " ")
+	d := newDraft(in.dir, id, about{})
+	d.image = image
+	info := fixedInfo{}
+	info.stat.Size, info.stat.Nlink = int64(old.num[1]), 1
+	info.stat.Blocks = (info.stat.Size + 511) / 512
+	info.stat.Mtim = syscall.NsecToTimespec(int64(old.num[2]))
+	d.fixed = info
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.became[old.num[0]] = &former{*old, d}
+	in.made[image] = true
+}
+
+// byNumber finds the draft that the kernel knows as a node.
+func (in *incoming) byNumber(is identity) *draft {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if f := in.became[is.number()]; f != nil {
+		return f.draft
+	}
+	if is.kind == "data" {
+		return in.filling[is.id]
+	}
+	for _, d := range in.named {
+		if d.id == is.id {
+			return d
+		}
+	}
+	return nil
+}
+
+// A line of a link in incoming/ has, as its text, the name, the image, the path
+// within that, and the draft it was and who still watches that, see watched. Its
+// number is the process of that.
+func (in *incoming) keepLink(name string) {
+	in.dropLink(name)
+	if l, ok := in.links[name]; ok {
+		in.writeLink(name, l, in.watched[name])
+	}
+}
+
+// writeLink writes the line of a link that is there, or is about to be.
+func (in *incoming) writeLink(name string, l linked, w watched) {
+	in.dropLink(name)
+	text := []string{name, l.image, l.path, "", w.started}
+	if w.draft != nil {
+		text[3] = w.id
+	}
+	kept := &line{kind: lineLink, num: [6]uint64{uint64(w.process)}, text: strings.Join(text, "\x00")}
+	in.t.ledger.add(kept)
+	in.kept[name] = kept
+}
+
+// dropLink takes the line of a link out. Called with mu held, as keepLink is.
+func (in *incoming) dropLink(name string) {
+	if old := in.kept[name]; old != nil {
+		in.t.ledger.remove(old)
+		delete(in.kept, name)
+	}
+}
+
+// recallLink takes in a link of the process before. A draft of that name has come
+// later, or has not been done away with.
+func (in *incoming) recallLink(old *line) error {
+	text := strings.Split(old.text, "\x00")
+	if len(text) != 5 {
+		return fmt.Errorf("link %s: %w", strconv.Quote(old.text), errLedger)
+	}
+	name := text[0]
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.made[text[1]] = true
+	if in.named[name] != nil {
+		in.t.ledger.remove(old)
+		return nil
+	}
+	in.links[name], in.kept[name] = linked{text[1], text[2]}, old
+	for _, f := range in.became {
+		if f.id == text[3] {
+			in.watched[name] = watched{f.draft, int(old.num[0]), text[4]}
+		}
+	}
+	return nil
+}

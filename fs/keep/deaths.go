@@ -1,0 +1,86 @@
+package keep
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+)
+
+// ended sees to a worker that has ended.
+func (k *keeper) ended(w *worker, s *os.ProcessState) (bool, error) {
+	why := cause(w, s)
+	switch {
+	case w == k.heir && k.serving != nil:
+		k.heir = nil
+		if !k.stopping {
+			k.failed(why)
+		}
+		return false, nil
+	case w == k.heir && !k.ready:
+		if k.device != nil {
+			k.unmount()
+		}
+		return true, Ended(status(s))
+	case s.Success() && !w.given: // somebody has unmounted
+		return true, nil
+	case k.stopping:
+		k.unmount()
+		if w == k.heir {
+			return true, nil // nobody was served
+		}
+		return true, Ended(status(s))
+	case !k.lasting:
+		return true, errors.New(why)
+	}
+	planned := w == k.serving && w.given && s.Success()
+	if w == k.serving {
+		k.serving = nil
+	} else {
+		k.heir = nil
+		k.failed(why)
+	}
+	if planned {
+		why = "upgrade"
+	} else {
+		k.Log.Error("a worker has died; the next goes on with the mount", "pid", w.pid(), "cause", why)
+		k.deaths = append(k.deaths, time.Now())
+	}
+	k.history.Restarts++
+	k.history.Last, k.history.At = why, time.Now()
+	if k.heir != nil {
+		return k.succeed()
+	}
+	return k.again()
+}
+
+// again starts the next worker, in a while if several have died.
+func (k *keeper) again() (bool, error) {
+	for len(k.deaths) > 0 && time.Since(k.deaths[0]) > deathSpan {
+		k.deaths = k.deaths[1:]
+	}
+	n := len(k.deaths)
+	if n >= maxDeaths {
+		k.Log.Error("no worker lives; the mount ends", "deaths", n, "within", deathSpan, "cause", k.history.Last)
+		k.unmount()
+		return true, fmt.Errorf("%d workers have died within %v, the last one %s", n, deathSpan, k.history.Last)
+	}
+	if n < 2 {
+		return k.next()
+	}
+	time.AfterFunc(firstPause<<(n-2), func() { k.events <- k.next })
+	return false, nil
+}
+
+// next starts the next worker. That it does not start is as if it had died.
+func (k *keeper) next() (bool, error) {
+	if k.heir != nil || k.serving != nil {
+		return false, nil
+	}
+	if err := k.start(true); err != nil {
+		k.Log.Error("no worker", "err", err)
+		k.deaths, k.history.Last = append(k.deaths, time.Now()), err.Error()
+		return k.again()
+	}
+	return false, nil
+}

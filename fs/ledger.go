@@ -1,0 +1,223 @@
+package fs
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"sync"
+)
+
+// A ledger is what the next process that serves the mount has to know of this
+// one: records in a file in memory that outlives this process, however it ends.
+// Each record is there as it was or as it is, at any moment: a record is put
+// together in slots that nothing leads to yet, and each write is of one slot,
+// within a page, which the kernel copies without looking for signals.
+//
+// The nil ledger is of a process that nobody follows.
+type ledger struct {
+	mu   sync.Mutex
+	file *os.File
+	free []uint32 // slots that were used
+	end  uint32   // the first that never was
+}
+
+// The kinds of record. What their numbers and texts are is said where they are
+// written.
+const (
+	lineFree    = iota
+	lineMore    // the next slot of a record of any kind
+	lineSession // of the mount as such
+	lineNode
+	lineHandle
+	lineLink
+	lineImage
+	lineBecame
+)
+
+// A line is one record.
+type line struct {
+	kind  uint8
+	num   [6]uint64
+	text  string
+	slots []uint32 // where it is, once it is written
+}
+
+// A slot is, in bytes: the kind (1), one that is not used (1), how much text there
+// is in it (2) and in which slot it goes on, or 0 (4), the numbers (48), text.
+const (
+	slotSize = 128
+	slotText = slotSize - 56
+)
+
+// maxSlots bounds the file: 128 MiB, which are as many nodes as an ls -lR of some
+// hundred thousand images leaves with the kernel. What does not fit is not found
+// again.
+const maxSlots = 1 << 20
+
+// add writes a new record, and returns in which slot it begins, 0 if there is none.
+func (l *ledger) add(r *line) uint32 {
+	if l == nil {
+		return 0
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := 1 + max(0, len(r.text)-1)/slotText
+	if int(l.end)+n-len(l.free) > maxSlots {
+		return 0
+	}
+	for range n {
+		r.slots = append(r.slots, l.take())
+	}
+	for i := n - 1; i >= 0; i-- {
+		l.put(r, i)
+	}
+	return r.slots[0]
+}
+
+// count writes the second number of a record anew, which begins in a slot.
+func (l *ledger) count(slot uint32, n uint64) {
+	if l == nil || slot == 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, _ = l.file.WriteAt(binary.LittleEndian.AppendUint64(nil, n), int64(slot)*slotSize+16)
+}
+
+// removeAt takes the record out that begins in a slot.
+func (l *ledger) removeAt(slot uint32) {
+	if l == nil || slot == 0 {
+		return
+	}
+	r := &line{}
+	for next := slot; next != 0; {
+		var b [8]byte
+		if _, err := l.file.ReadAt(b[:], int64(next)*slotSize); err != nil {
+			break
+		}
+		r.slots = append(r.slots, next)
+		next = binary.LittleEndian.Uint32(b[4:])
+	}
+	l.remove(r)
+}
+
+// take returns a slot that is not in use. Called with mu held.
+func (l *ledger) take() uint32 {
+	if n := len(l.free); n > 0 {
+		s := l.free[n-1]
+		l.free = l.free[:n-1]
+		return s
+	}
+	l.end++
+	return l.end - 1
+}
+
+// put writes the i-th slot of a record. Called with mu held, over memory alone.
+func (l *ledger) put(r *line, i int) {
+	var b [slotSize]byte
+	text := r.text[min(len(r.text), i*slotText):min(len(r.text), (i+1)*slotText)]
+	b[0] = lineMore
+	if i == 0 {
+		b[0] = r.kind
+	}
+	binary.LittleEndian.PutUint16(b[2:], uint16(len(text)))
+	if i+1 < len(r.slots) {
+		binary.LittleEndian.PutUint32(b[4:], r.slots[i+1])
+	}
+	for j, n := range r.num {
+		binary.LittleEndian.PutUint64(b[8+8*j:], n)
+	}
+	copy(b[slotSize-slotText:], text)
+	// If memory has run out the next process does not find it.
+	_, _ = l.file.WriteAt(b[:], int64(r.slots[i])*slotSize)
+}
+
+// update writes the numbers of a record anew, which is nothing for one that is
+// not there.
+func (l *ledger) update(r *line) {
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(r.slots) > 0 {
+		l.put(r, 0)
+	}
+}
+
+// remove takes a record out.
+func (l *ledger) remove(r *line) {
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(r.slots) == 0 {
+		return
+	}
+	slots := r.slots
+	r.slots = nil
+	_, _ = l.file.WriteAt(make([]byte, 8), int64(slots[0])*slotSize)
+	l.free = append(l.free, slots...)
+}
+
+// errLedger is of a ledger that another glancefs has written.
+var errLedger = errors.New("what the process before has left cannot be read")
+
+// openLedger reads what the process before has left in file.
+func openLedger(file *os.File) (*ledger, []*line, error) {
+	b, err := io.ReadAll(io.NewSectionReader(file, 0, maxSlots*slotSize))
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(b)%slotSize != 0 {
+		return nil, nil, fmt.Errorf("%w: %d bytes", errLedger, len(b))
+	}
+	// The first slot is never used, so that 0 leads nowhere.
+	l := &ledger{file: file, end: max(1, uint32(len(b)/slotSize))}
+	used := make([]bool, l.end)
+	var all []*line
+	for s := uint32(1); s < l.end; s++ {
+		if kind := b[s*slotSize]; kind != lineFree && kind != lineMore {
+			r, err := readRecord(b, s)
+			if err != nil {
+				return nil, nil, err
+			}
+			for _, s := range r.slots {
+				used[s] = true
+			}
+			all = append(all, r)
+		}
+	}
+	for s := l.end - 1; s > 0; s-- {
+		if !used[s] {
+			l.free = append(l.free, s)
+		}
+	}
+	return l, all, nil
+}
+
+// readRecord puts the record together that begins in a slot.
+func readRecord(b []byte, slot uint32) (*line, error) {
+	r := &line{kind: b[slot*slotSize]}
+	for j := range r.num {
+		r.num[j] = binary.LittleEndian.Uint64(b[slot*slotSize+8+8*uint32(j):])
+	}
+	for slot != 0 {
+		if int(slot) >= len(b)/slotSize || slices.Contains(r.slots, slot) {
+			return nil, fmt.Errorf("%w: slot %d", errLedger, slot)
+		}
+		s := b[slot*slotSize : (slot+1)*slotSize]
+		n := binary.LittleEndian.Uint16(s[2:])
+		if n > slotText {
+			return nil, fmt.Errorf("%w: slot %d", errLedger, slot)
+		}
+		r.text += string(s[slotSize-slotText:][:n])
+		r.slots = append(r.slots, slot)
+		slot = binary.LittleEndian.Uint32(s[4:])
+	}
+	return r, nil
+}

@@ -1,0 +1,138 @@
+package fs
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+	"pgregory.net/rapid"
+)
+
+func memory(t interface{ Fatal(...any) }) *os.File {
+	fd, err := unix.MemfdCreate("ledger", unix.MFD_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return os.NewFile(uintptr(fd), "ledger")
+}
+
+// contents is what a process that opens a ledger finds.
+func contents(t interface{ Fatal(...any) }, file *os.File) map[string]int {
+	_, lines, err := openLedger(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := make(map[string]int)
+	for _, l := range lines {
+		found[fmt.Sprint(l.kind, l.num, l.text)]++
+	}
+	return found
+}
+
+// TestLedger changes a ledger in all ways, and opens it at any time: it has what it
+// should have, also once another process has gone on with it.
+func TestLedger(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		file := memory(t)
+		defer file.Close()
+		l, lines, err := openLedger(file)
+		if err != nil || len(lines) > 0 {
+			t.Fatal(err, lines)
+		}
+		t.Repeat(map[string]func(*rapid.T){
+			"add": func(t *rapid.T) {
+				text := strings.Repeat(rapid.StringN(0, 3, 9).Draw(t, "text"), rapid.IntRange(0, 60).Draw(t, "times"))
+				add := &line{kind: uint8(rapid.IntRange(lineSession, lineBecame).Draw(t, "kind")), text: text}
+				add.num[0] = rapid.Uint64().Draw(t, "number")
+				l.add(add)
+				lines = append(lines, add)
+			},
+			"update": func(t *rapid.T) {
+				if len(lines) > 0 {
+					r := rapid.SampledFrom(lines).Draw(t, "line")
+					r.num[5]++
+					l.update(r)
+				}
+			},
+			"remove": func(t *rapid.T) {
+				if len(lines) > 0 {
+					i := rapid.IntRange(0, len(lines)-1).Draw(t, "line")
+					l.remove(lines[i])
+					lines = append(lines[:i], lines[i+1:]...)
+				}
+			},
+			"follow": func(t *rapid.T) {
+				if l, lines, err = openLedger(file); err != nil {
+					t.Fatal(err)
+				}
+			},
+			"": func(t *rapid.T) {
+				want := make(map[string]int)
+				for _, l := range lines {
+					want[fmt.Sprint(l.kind, l.num, l.text)]++
+				}
+				if got := contents(t, file); !maps.Equal(got, want) {
+					t.Fatalf("found %v, want %v", got, want)
+				}
+			},
+		})
+	})
+}
+
+// TestLedgerTorn ends the writing of a line after each of its slots: it is there
+// once all of it is.
+func TestLedgerTorn(t *testing.T) {
+	file := memory(t)
+	defer file.Close()
+	l, _, err := openLedger(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.add(&line{kind: lineNode, text: "one"})
+	r := &line{kind: lineNode, text: strings.Repeat("two", 100)}
+	for range 1 + (len(r.text)-1)/slotText {
+		r.slots = append(r.slots, l.take())
+	}
+	for i := len(r.slots) - 1; i > 0; i-- {
+		l.put(r, i)
+		if got := contents(t, file); len(got) != 1 {
+			t.Errorf("with slots from the %dth on: %v", i, got)
+		}
+	}
+	if next, _, err := openLedger(file); err != nil || len(next.free) != len(r.slots) {
+		t.Errorf("who follows has free %v, %v", next.free, err)
+	}
+	l.put(r, 0)
+	if got := contents(t, file); len(got) != 2 {
+		t.Errorf("with all: %v", got)
+	}
+}
+
+// TestLedgerBad gives what is no ledger.
+func TestLedgerBad(t *testing.T) {
+	loop := make([]byte, 3*slotSize)
+	loop[slotSize], loop[slotSize+4] = lineNode, 1
+	far := make([]byte, 2*slotSize)
+	far[slotSize], far[slotSize+4] = lineNode, 200
+	long := make([]byte, 2*slotSize)
+	long[slotSize], long[slotSize+3] = lineNode, 1
+	for name, b := range map[string][]byte{"a loop": loop, "a way out": far, "too long a text": long, "half a slot": make([]byte, slotSize/2)} {
+		path := filepath.Join(t.TempDir(), "ledger")
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		file, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		if _, _, err := openLedger(file); !errors.Is(err, errLedger) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -1,0 +1,223 @@
+package fs
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+	"unsafe"
+
+	gofs "github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
+
+	"glancefs/glanceapi"
+)
+
+// Kept is what a mount is kept with, while processes that serve it follow each
+// other.
+type Kept struct {
+	Device *os.File // the kernel's end of the mount
+	Ledger *os.File // what the process before has left, and this one leaves
+}
+
+// ledgerFormat is of the lines of a ledger and of what they mean. A process does
+// not read those of another format.
+const ledgerFormat = 1
+
+// A session is what holds for as long as the mount does. It is a line of its own,
+// with the format as its number.
+type session struct {
+	Init    []byte    // the kernel's INIT request
+	Started time.Time // when it was mounted
+}
+
+// A legacy is what the process before has left.
+type legacy struct {
+	session session
+	lines   map[uint8][]*line
+}
+
+// inherit opens the ledger of k. The legacy is nil for the first process.
+func (k *Kept) inherit() (*ledger, *legacy, error) {
+	l, lines, err := openLedger(k.Ledger)
+	if err != nil || len(lines) == 0 {
+		return l, nil, err
+	}
+	left := &legacy{lines: make(map[uint8][]*line)}
+	for _, r := range lines {
+		left.lines[r.kind] = append(left.lines[r.kind], r)
+	}
+	sessions := left.lines[lineSession]
+	if len(sessions) != 1 || sessions[0].num[0] != ledgerFormat {
+		return nil, nil, fmt.Errorf("%w: another format", errLedger)
+	}
+	if err := json.Unmarshal([]byte(sessions[0].text), &left.session); err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", errLedger, err)
+	}
+	return l, left, nil
+}
+
+// initSize is the size of an INIT request, and initOpcode its number
+// (linux/fuse.h, fuse_in_header and fuse_init_in).
+const (
+	initSize   = 104
+	initOpcode = 26
+)
+
+// begin writes the session into the ledger of a mount that has just been made.
+func (t *tree) begin(kernel *fuse.InitIn) error {
+	b := bytes.Clone(unsafe.Slice((*byte)(unsafe.Pointer(kernel)), initSize))
+	binary.LittleEndian.PutUint32(b[0:], initSize)
+	binary.LittleEndian.PutUint32(b[4:], initOpcode)
+	text, err := json.Marshal(session{b, t.started})
+	if err != nil {
+		return err
+	}
+	t.ledger.add(&line{kind: lineSession, num: [6]uint64{ledgerFormat}, text: string(text)})
+	return nil
+}
+
+// attach makes a server of a mount that has been made already.
+func attach(raw fuse.RawFileSystem, device *os.File, o fuse.MountOptions) (*fuse.Server, error) {
+	o.DirectMount, o.DirectMountStrict = false, false
+	// The server closes what it has.
+	fd, err := unix.FcntlInt(device.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	return fuse.NewServer(raw, fmt.Sprintf("/dev/fd/%d", fd), &o)
+}
+
+// succeed makes a server of a mount that another process has served. It is told
+// what the kernel has told that one, and then given the kernel's end.
+func succeed(raw fuse.RawFileSystem, device *os.File, init []byte, o fuse.MountOptions) (*fuse.Server, error) {
+	o.DirectMount, o.DirectMountStrict = false, false
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(pair[1])
+	if _, err := unix.Write(pair[1], init); err != nil {
+		return nil, err
+	}
+	server, err := fuse.NewServer(raw, fmt.Sprintf("/dev/fd/%d", pair[0]), &o)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Dup3(int(device.Fd()), pair[0], unix.O_CLOEXEC); err != nil {
+		return nil, err
+	}
+	return server, nil
+}
+
+// resend has the kernel send again what the process before has read and not
+// answered: a notice of that code without anything else (linux/fuse.h,
+// fuse_out_header).
+func resend(device *os.File) error {
+	var b [16]byte
+	const code = -fuse.NOTIFY_RESEND
+	binary.LittleEndian.PutUint32(b[0:], uint32(len(b)))
+	binary.LittleEndian.PutUint32(b[4:], code)
+	if _, err := unix.Write(int(device.Fd()), b[:]); err != nil {
+		return fmt.Errorf("having requests sent again: %w", err)
+	}
+	return nil
+}
+
+// takeOver makes all that the kernel knows known here. Nothing is asked of
+// anybody, so it takes no longer than it has to.
+func (t *tree) takeOver(left *legacy, bridge fuse.RawFileSystem, p *passthrough, l *lasting) {
+	lost := 0
+	for _, old := range left.lines[lineBecame] {
+		t.incoming.recallFormer(old)
+	}
+	for _, old := range left.lines[lineLink] {
+		if err := t.incoming.recallLink(old); err != nil {
+			t.log.Error("a link in incoming is not taken over", "err", err)
+		}
+	}
+	for _, old := range left.lines[lineNode] {
+		if err := t.nodes.recall(old); err != nil {
+			t.log.Error("a node is not taken over", "err", err)
+			continue
+		}
+		var out fuse.EntryOut
+		if st := bridge.Lookup(nil, &fuse.InHeader{NodeId: old.num[0]}, ".", &out); !st.Ok() {
+			t.log.Error("a node is not taken over", "node", old.text, "err", st)
+		}
+		if is, _ := t.nodes.knows(old.num[0]); t.isLost(is) {
+			lost++
+		}
+	}
+	for _, old := range left.lines[lineImage] {
+		if err := t.recallImage(old); err != nil {
+			t.log.Error("an open image is not taken over", "err", err)
+			t.ledger.remove(old)
+		}
+	}
+	for _, old := range left.lines[lineHandle] {
+		h := l.recall(old)
+		is, ok := t.nodes.knows(h.num[handleNode])
+		switch {
+		case !ok || is.kind != "data" && is.kind != "draft":
+		case h.open && is.kind == "data":
+			p.recall(h.num[handleNode], t.dataOf(is.id), h.backing())
+		case !h.open:
+			if st := l.reopen(h); !st.Ok() {
+				t.log.Error("an open file is not taken over", "kind", is.kind, "id", is.id)
+			}
+		}
+	}
+	t.log.Info("taken over", "nodes", len(left.lines[lineNode]), "lost", lost, "handles", len(left.lines[lineHandle]))
+}
+
+// A recaller is the top of the tree, which finds nodes by their numbers.
+type recaller struct{ *dir }
+
+var _ = (gofs.NodeLookupNoder)(recaller{})
+
+// LookupNode makes a node again that the process before told the kernel of.
+func (r recaller) LookupNode(ctx context.Context, number uint64, _ *fuse.EntryOut) (*gofs.Inode, syscall.Errno) {
+	is, ok := r.t.nodes.knows(number)
+	if !ok {
+		return nil, syscall.ESTALE
+	}
+	c, err := r.t.node(is)
+	if err != nil {
+		return r.NewInode(ctx, &lost{t: r.t}, gofs.StableAttr{Mode: modeOf(is), Ino: number}), 0
+	}
+	if d, ok := c.(*imageData); ok {
+		r.t.data.Store(number, d)
+	}
+	return r.NewInode(ctx, c, c.stable()), 0
+}
+
+// dataOf returns the image data that takeOver has made a node of.
+func (t *tree) dataOf(image string) *imageData {
+	return t.opened(identity{"data", image}.number())
+}
+
+// recallImage makes image data open that the process before had open, as it was
+// then.
+func (t *tree) recallImage(old *line) error {
+	var img glanceapi.Image
+	if err := json.Unmarshal([]byte(old.text), &img); err != nil {
+		return err
+	}
+	d := t.dataOf(img.ID)
+	if d == nil {
+		return fmt.Errorf("image %s: %w", img.ID, errLost)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.line = old
+	return d.openAs(img)
+}
+
+// isLasting reports whether a kernel sends requests again.
+func isLasting(kernel *fuse.InitIn) bool { return kernel.Flags64()&fuse.CAP_HAS_RESEND != 0 }
