@@ -16,13 +16,16 @@ import (
 )
 
 const (
-	// A caller with an answer in hand, if a stale one, waits this long for a
-	// better one; less while the service is known not to answer, so that all that
-	// the caller does takes no more than 100 ms.
-	patience     = time.Second
-	sickPatience = 80 * time.Millisecond
-	// While the service does not answer, it is asked, and waited for, by one
-	// caller in so long; the others with an answer in hand get that at once.
+	// A caller with an answer in hand, if a stale one, waits for a better one four
+	// times as long as answers have taken of late, within these bounds. The lower
+	// one, which is enough for a service nearby, keeps all that the caller does
+	// below 100 ms. A request that takes longer than the upper one tells that the
+	// service does not answer.
+	minPatience = 80 * time.Millisecond
+	maxPatience = time.Second
+	// Once a caller has waited in vain, and until there is an answer, the service
+	// is waited for by one caller in so long; the others with an answer in hand
+	// get that at once.
 	probeEvery = time.Second
 	// Callers without one are told soon that the service does not answer: the
 	// kernel holds the directory's lock for them.
@@ -75,8 +78,10 @@ type catalog struct {
 	changes int                  // of images and listing, counted
 	results []*result            // answers to other questions, the last used last
 	lone    int                  // images asked for one by one since listing was synced
-	sick    bool                 // the last request failed
-	probed  time.Time            // when a caller last waited for a sick service
+	sick    bool                 // the last request failed, or takes too long
+	late    bool                 // it is, or a caller has waited in vain since the last answer
+	probed  time.Time            // when a caller last waited for a late service
+	usual   time.Duration        // how long answers take, the last ones most; 0 before the first
 }
 
 // record is one image and when it was last known to be so.
@@ -182,7 +187,11 @@ func share[T any](ctx context.Context, c *catalog, key string, known bool, do fu
 		return nil, nil
 	}
 	result := c.flights.DoChan(key, func() (any, error) {
+		slow := time.AfterFunc(maxPatience, func() { c.note(errSlow) })
+		begun := time.Now()
 		v, err := do()
+		slow.Stop()
+		c.took(time.Since(begun), err)
 		c.note(err)
 		return v, err
 	})
@@ -198,10 +207,11 @@ func share[T any](ctx context.Context, c *catalog, key string, known bool, do fu
 			}
 			return r.Val.(*T), r.Err
 		case <-enough.C:
-			c.note(errSlow)
 			if known {
+				c.waited()
 				return nil, nil
 			}
+			c.note(errSlow)
 			return nil, errSlow
 		case <-interrupted:
 			interrupted, look = nil, time.After(0)
@@ -218,7 +228,8 @@ func share[T any](ctx context.Context, c *catalog, key string, known bool, do fu
 
 var errSlow = errors.New("the image service does not answer")
 
-// note records how a request ended. A refusal is an answer, and so is health.
+// note records how a request ended, or that it takes too long. A refusal is an
+// answer, and so is health.
 func (c *catalog) note(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -230,7 +241,28 @@ func (c *catalog) note(err error) {
 	case !failed && c.sick:
 		c.log.Info("image service answers again")
 	}
-	c.sick = failed
+	c.sick, c.late = failed, failed
+}
+
+// took records how long an answer took. One that ends an outage says little of what
+// is usual; a service that has become slower says it again.
+func (c *catalog) took(d time.Duration, err error) {
+	if err != nil && !isRefusal(err) {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.usual == 0 {
+		c.usual = d
+	}
+	c.usual += (min(d, 2*c.usual+minPatience/4) - c.usual) / 4
+}
+
+// waited records that a caller has waited in vain.
+func (c *catalog) waited() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.late, c.probed = true, time.Now()
 }
 
 // isRefusal reports whether err is an answer all the same.
@@ -246,15 +278,17 @@ func (c *catalog) patience(known bool) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case !c.sick && known:
-		return patience
-	case !c.sick:
+	case !known && !c.sick:
 		return firstLimit
 	case !known:
 		return sickLimit
+	case !c.late && c.usual == 0:
+		return maxPatience
+	case !c.late:
+		return min(maxPatience, max(minPatience, 4*c.usual))
 	case time.Since(c.probed) < probeEvery:
 		return 0
 	}
 	c.probed = time.Now()
-	return sickPatience
+	return minPatience
 }

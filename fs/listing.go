@@ -73,7 +73,7 @@ func (c *catalog) answers(ctx context.Context, w *walk) bool {
 	defer cancel()
 	_, _, err := w.at(wait, 0)
 	if err != nil && wait.Err() != nil && ctx.Err() == nil {
-		c.note(errSlow)
+		c.waited()
 	}
 	return err == nil
 }
@@ -97,6 +97,7 @@ func (c *catalog) read(w *walk) {
 		}
 		if clock.IsZero() {
 			clock = pageClock(page)
+			c.took(time.Since(start), nil)
 		}
 		ids := make([]string, 0, len(page.Images))
 		c.mu.Lock()

@@ -141,7 +141,7 @@ func (c *catalog) foundShared(id, project string) bool {
 		return false
 	}
 	r := c.results[i]
-	if !c.sick && time.Since(r.at) >= c.refresh {
+	if !c.late && time.Since(r.at) >= c.refresh {
 		return false
 	}
 	return r.walk.has(id) || r.before != nil && r.before.has(id)
