@@ -109,15 +109,17 @@ func (in *incoming) byNumber(is identity) *draft {
 // within that, and the draft it was and who still watches that, see watched. Its
 // number is the process of that.
 func (in *incoming) keepLink(name string) {
-	in.dropLink(name)
 	if l, ok := in.links[name]; ok {
 		in.writeLink(name, l, in.watched[name])
+	} else {
+		in.dropLink(name)
 	}
 }
 
-// writeLink writes the line of a link that is there, or is about to be.
+// writeLink writes the line of a link that is there, or is about to be, before it
+// takes the last one of that name out: the process may end in between.
 func (in *incoming) writeLink(name string, l linked, w watched) {
-	in.dropLink(name)
+	old := in.kept[name]
 	text := []string{name, l.image, l.path, "", w.started}
 	if w.draft != nil {
 		text[3] = w.id
@@ -125,6 +127,9 @@ func (in *incoming) writeLink(name string, l linked, w watched) {
 	kept := &line{kind: lineLink, num: [6]uint64{uint64(w.process)}, text: strings.Join(text, "\x00")}
 	in.t.ledger.add(kept)
 	in.kept[name] = kept
+	if old != nil {
+		in.t.ledger.remove(old)
+	}
 }
 
 // dropLink takes the line of a link out. Called with mu held, as keepLink is.
@@ -146,7 +151,7 @@ func (in *incoming) recallLink(old *line) error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.made[text[1]] = true
-	if in.named[name] != nil {
+	if last := in.links[name]; in.named[name] != nil || last == (linked{text[1], text[2]}) {
 		in.t.ledger.remove(old)
 		return nil
 	}

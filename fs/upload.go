@@ -216,7 +216,10 @@ func (in *incoming) replace(d *draft, u *upload, image string) {
 		in.dropLink(u.name)
 		return
 	}
+	kept := in.kept[u.name] // by remember: it is to stay until it is written anew
+	delete(in.kept, u.name)
 	in.vacate(u.name)
+	in.kept[u.name] = kept
 	in.links[u.name] = linked{image, "/data"}
 	in.watched[u.name] = watched{d, u.by, started(u.by)}
 	in.keepLink(u.name)

@@ -185,8 +185,12 @@ func TestHealth(t *testing.T) {
 	}
 	s.SetFaults(glancetest.Fault{Status: http.StatusServiceUnavailable})
 	run(t, "ls", filepath.Join(m.Dir, "images"))
-	if status, body := health(); status != "200" || !strings.Contains(body, "does not answer") {
-		t.Errorf("without its service: %s, %q", status, body)
+	err := eventually("the service to be missed", func() (bool, error) {
+		status, body := health()
+		return status == "200" && strings.Contains(body, "does not answer"), fmt.Errorf("%s, %q", status, body)
+	})
+	if err != nil {
+		t.Error(err)
 	}
 	if out := string(run(t, "glancefs", "status", m.Dir)); !strings.Contains(out, "does not answer") {
 		t.Errorf("status: %s", out)
@@ -197,7 +201,7 @@ func TestHealth(t *testing.T) {
 		t.Errorf("while it hangs: %s, %q", status, body)
 	}
 	release()
-	err := eventually("health", func() (bool, error) {
+	err = eventually("health", func() (bool, error) {
 		status, body := health()
 		return status == "200", errors.New(body)
 	})
