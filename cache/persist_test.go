@@ -180,11 +180,7 @@ func TestHoleIsNotComplete(t *testing.T) {
 	if _, ok := b.Complete(); ok {
 		t.Error("complete without its bytes on disk")
 	}
-	for busy := true; busy; time.Sleep(time.Millisecond) { // runs need the extent too
-		s.mu.Lock()
-		busy = len(b.runs) > 0
-		s.mu.Unlock()
-	}
+	rest(b) // runs need the extent too
 	s.mu.Lock()
 	e.distrusted = false
 	e.unpin()

@@ -149,6 +149,15 @@ func blob(t testing.TB, s *Store, src *memory) *Blob {
 	return b
 }
 
+// rest returns when b has no run any more: readers are served before all is on disk.
+func rest(b *Blob) {
+	for busy := true; busy; time.Sleep(time.Millisecond) {
+		b.store.mu.Lock()
+		busy = len(b.runs) > 0
+		b.store.mu.Unlock()
+	}
+}
+
 // check reads [off, off+n) and compares.
 func check(t testing.TB, b *Blob, src *memory, off, n int64) {
 	t.Helper()
