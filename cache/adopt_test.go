@@ -100,7 +100,9 @@ func TestAdoptRefused(t *testing.T) {
 func TestAdoptEvicts(t *testing.T) {
 	s := open(t, minSize, time.Minute)
 	old := newMemory(minSize/2, false)
-	check(t, blob(t, s, old), old, 0, minSize/2)
+	b := blob(t, s, old)
+	check(t, b, old, 0, minSize/2)
+	rest(b)
 	src := digested(minSize)
 	path, sums := draft(t, filepath.Dir(s.dir), src.data)
 	if err := s.Adopt("adopted", src.digest, path, sums); err != nil {

@@ -49,6 +49,7 @@ func TestBudget(t *testing.T) {
 			})
 		}
 		wg.Wait()
+		rest(b)
 		if st := s.Stats(); st.Evicted == 0 || st.Used > s.room.size {
 			t.Errorf("evicted %d, used %d of %d", st.Evicted, st.Used, s.room.size)
 		}
@@ -62,9 +63,11 @@ func TestLeastRecentlyUsedGoes(t *testing.T) {
 	b := blob(t, s, src)
 	for i := range int64(4) {
 		check(t, b, src, i*ExtentSize, 1)
+		rest(b)
 	}
 	check(t, b, src, 0, 1) // 0 is the newest now, 1 the oldest
 	check(t, b, src, 5*ExtentSize, 1)
+	rest(b)
 	before := src.opened()
 	check(t, b, src, 0, 1)
 	if src.opened() != before {
@@ -97,6 +100,7 @@ func TestClosedBlobs(t *testing.T) {
 		t.Fatal(err)
 	}
 	check(t, b, other, 0, ExtentSize)
+	rest(b)
 	if _, err := os.Stat(s.path("one") + dataSuffix); !os.IsNotExist(err) {
 		t.Errorf("file of an evicted blob: %v", err)
 	}

@@ -97,6 +97,7 @@ func TestLeftoversAreEvictedFirst(t *testing.T) {
 	}
 	defer b.Close()
 	check(t, b, src, 0, b.Size())
+	rest(b)
 	if got, limit := disk(t, s), int64(leftoverCut+4*ExtentSize); got > limit+ExtentSize {
 		t.Errorf("%d bytes on disk, budget %d", got, limit)
 	}
