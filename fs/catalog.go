@@ -79,7 +79,7 @@ type catalog struct {
 	results []*result            // answers to other questions, the last used last
 	lone    int                  // images asked for one by one since listing was synced
 	sick    bool                 // the last request failed, or takes too long
-	late    bool                 // it is, or a caller has waited in vain since the last answer
+	late    bool                 // sick, or a caller has waited in vain since the last answer
 	probed  time.Time            // when a caller last waited for a late service
 	usual   time.Duration        // how long answers take, the last ones most; 0 before the first
 }
@@ -236,7 +236,7 @@ func (c *catalog) note(err error) {
 	failed := err != nil && !isRefusal(err)
 	switch {
 	case failed && !c.sick:
-		c.probed = time.Now() // by the caller that has just waited
+		c.probed = time.Now() // so that nobody waits at once again
 		c.log.Warn("image service does not answer; what is known is served", "err", err)
 	case !failed && c.sick:
 		c.log.Info("image service answers again")

@@ -185,7 +185,7 @@ var _ = (gofs.NodeLookupNoder)(recaller{})
 func (r recaller) LookupNode(ctx context.Context, number uint64, _ *fuse.EntryOut) (*gofs.Inode, syscall.Errno) {
 	is, ok := r.t.nodes.knows(number)
 	if !ok {
-		return nil, syscall.ESTALE
+		return nil, r.t.errno("take over", errLost)
 	}
 	c, err := r.t.node(is)
 	if err != nil {
