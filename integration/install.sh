@@ -13,7 +13,7 @@
 set -eu
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive
 
-packages="attr curl fuse3 glance-api jq keystone python3-glanceclient python3-openstackclient qemu-utils rsync systemd"
+packages="attr curl fio fuse3 glance-api jq keystone python3-glanceclient python3-openstackclient qemu-utils rsync systemd"
 case ${1:-test} in
 test) ;;
 bench) packages="attr curl fuse3 libnbd-bin nbdkit rclone" ;;
