@@ -13,7 +13,7 @@ import (
 )
 
 // BenchmarkRead compares glancefs with other ways to read the same images from
-// the same server; see scenarios for what it does, and sh integration/peers.sh
+// the same server; see scenarios for what it does, and sh integration/install.sh bench
 // for what it needs. Each round runs every tool once, and begins with another
 // one. Reported are medians: the time of glancefs, and how many times that of
 // the others it is (x_NAME: below 1 glancefs is faster). The variable

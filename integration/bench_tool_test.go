@@ -94,7 +94,7 @@ func openPeer(b *testing.B, dir, file, name string, args ...string) *opened {
 	var said bytes.Buffer
 	c.Stdout, c.Stderr = &said, &said
 	if err := c.Start(); err != nil {
-		b.Fatal(err, " (is sh integration/peers.sh done?)")
+		b.Fatal(err, " (is sh integration/install.sh bench done?)")
 	}
 	ended := make(chan struct{})
 	go func() {
