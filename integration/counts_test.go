@@ -73,11 +73,20 @@ func peakRSS(tb testing.TB, m *Mount) int {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	return memoryOf(tb, pid, "VmHWM:")
+}
+
+// memoryOf returns what /proc/PID/status says under a name, in KiB.
+func memoryOf(tb testing.TB, pid int, name string) int {
+	tb.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		tb.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(status), "VmHWM:")
+	_, rest, found := strings.Cut(string(status), name)
+	if !found {
+		tb.Fatalf("no %s in %s", name, status)
+	}
 	kib, err := strconv.Atoi(strings.Fields(rest)[0])
 	if err != nil {
 		tb.Fatal(err)

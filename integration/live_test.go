@@ -201,20 +201,32 @@ func replace(t *testing.T, dir, version string) {
 	}
 }
 
-// held is what a mount has for those who use it.
-type held struct{ files, handles, nodes int }
+// held is what a mount has for those who use it: descriptors of its two processes,
+// handles, nodes, and memory in KiB.
+type held struct{ files, kept, handles, nodes, memory, keptMemory int }
 
 func (m *Mount) held(t *testing.T) held {
 	t.Helper()
-	pid, err := m.worker()
+	worker, err := m.worker()
 	if err != nil {
 		t.Fatal(err)
 	}
+	keeper := m.cmd.Process.Pid
+	return held{
+		files: descriptors(t, worker), kept: descriptors(t, keeper),
+		handles: int(m.Stats(t, "glancefs_handles")), nodes: int(m.Stats(t, "glancefs_nodes")),
+		memory: memoryOf(t, worker, "RssAnon:"), keptMemory: memoryOf(t, keeper, "RssAnon:"),
+	}
+}
+
+// descriptors counts those of a process.
+func descriptors(tb testing.TB, pid int) int {
+	tb.Helper()
 	files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	return held{len(files), int(m.Stats(t, "glancefs_handles")), int(m.Stats(t, "glancefs_nodes"))}
+	return len(files)
 }
 
 // deathsPerMinute is how many workers of a mount may die in a minute.
@@ -300,11 +312,13 @@ func TestLive(t *testing.T) {
 	// Each image has an entry of its own, and what is in it.
 	err := eventually("what was used to be given up", func() (bool, error) {
 		now := m.held(t)
-		return now.handles <= before.handles+1 && now.files <= before.files+2*len(l.written)+12 && now.nodes <= before.nodes+8*len(l.written)+8, fmt.Errorf("%+v, before %+v", now, before)
+		return now.handles <= before.handles+1 && now.files <= before.files+2*len(l.written)+12 && now.nodes <= before.nodes+8*len(l.written)+8 &&
+			now.kept <= before.kept && now.memory <= before.memory+64<<10 && now.keptMemory <= before.keptMemory+8<<10, fmt.Errorf("%+v, before %+v", now, before)
 	})
 	if err != nil {
 		t.Error(err)
 	}
+	t.Logf("left: %+v; before: %+v", m.held(t), before)
 }
 
 // TestKeeperKilled kills the process that keeps a mount: the one that serves it
