@@ -365,3 +365,35 @@ func TestNoWorkerLives(t *testing.T) {
 		t.Errorf("it says %s", m.Stderr)
 	}
 }
+
+// TestGivesWayDead has workers that hang be replaced, more of them than may die: each
+// is ended, and its successor serves.
+func TestGivesWayDead(t *testing.T) {
+	t.Parallel()
+	s := glancetest.New(t)
+	data := noise(t.Name(), 1<<20)
+	id := s.Add(t, "disk", data)
+	m := mount(t, "--endpoint", s.URL)
+	for range deathsPerMinute + 2 {
+		pid, err := m.worker()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		if err := m.cmd.Process.Signal(syscall.SIGUSR2); err != nil {
+			t.Fatal(err)
+		}
+		err = eventually("the end of the worker", func() (bool, error) {
+			return syscall.Kill(pid, 0) == syscall.ESRCH, nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sameAt(t, filepath.Join(m.Dir, "images", id, "data"), data, 4096, 4096)
+	}
+	if !strings.Contains(m.Stderr.String(), "was to give way") {
+		t.Errorf("it says %s", m.Stderr)
+	}
+}

@@ -33,16 +33,19 @@ func (k *keeper) ended(w *worker, s *os.ProcessState) (bool, error) {
 	case !k.lasting:
 		return true, errors.New(why)
 	}
-	planned := w == k.serving && w.given && s.Success()
+	planned := w == k.serving && w.given
 	if w == k.serving {
 		k.serving = nil
 	} else {
 		k.heir = nil
 		k.failed(why)
 	}
-	if planned {
+	switch {
+	case planned && s.Success():
 		why = "upgrade"
-	} else {
+	case planned: // it says nothing of whether the next one lives
+		k.Log.Warn("a worker that was to give way has died; the next goes on with the mount", "pid", w.pid(), "cause", why)
+	default:
 		k.Log.Error("a worker has died; the next goes on with the mount", "pid", w.pid(), "cause", why)
 		k.deaths = append(k.deaths, time.Now())
 	}
