@@ -82,10 +82,10 @@ func (d *draft) openFile() (*os.File, error) {
 	return f, err
 }
 
-// erase removes the files of d. What it cannot remove is found at the next
-// start.
+// erase removes the files of d, its bytes first: who finds only what is known of
+// them removes that. What cannot be removed is found at the next start.
 func (d *draft) erase() {
-	for _, suffix := range []string{aboutSuffix, draftSuffix} {
+	for _, suffix := range []string{draftSuffix, aboutSuffix} {
 		os.Remove(filepath.Join(d.dir, d.id+suffix))
 	}
 }

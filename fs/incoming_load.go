@@ -26,10 +26,17 @@ func (in *incoming) load() error {
 	for _, id := range ids {
 		d := newDraft(in.dir, id, about{})
 		at, err := d.recall()
+		if errors.Is(err, iofs.ErrNotExist) && d.isEmpty() {
+			d.erase() // its maker had not come further
+			continue
+		}
 		if err != nil {
 			// Its bytes are there, and that is what counts.
 			in.t.log.Warn("what was known of a draft is lost", "draft", id, "err", err)
 			d.about = about{Name: "." + id}
+			if err := d.save(true); err != nil {
+				return err
+			}
 		}
 		all = append(all, found{d, at})
 	}
@@ -67,6 +74,12 @@ func (in *incoming) clear() (ids []string, err error) {
 		}
 	}
 	return ids, nil
+}
+
+// isEmpty reports whether d has no bytes.
+func (d *draft) isEmpty() bool {
+	info, err := os.Stat(d.path())
+	return err == nil && info.Size() == 0
 }
 
 // recall reads what is kept of d beside its bytes.

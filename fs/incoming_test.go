@@ -80,23 +80,26 @@ func TestLoad(t *testing.T) {
 		leave(t, at("8.json"), about{Name: "without its data"})
 		leave(t, at("9.json"), about{Name: "a%2Fb"})
 		leave(t, at("1.json.tmp"), []byte("half"))
+		leave(t, at("10.data"), []byte(nil))
+		leave(t, at("11.data"), []byte(nil))
+		leave(t, at("11.json"), about{Name: "empty"})
 	})
 	var names []string
 	for name, d := range in.named {
 		names = append(names, name+"="+d.id)
 	}
 	slices.Sort(names)
-	if want := []string{".2=2", ".4=4", ".7=7", ".9=9", "a%b=1", "same=3"}; !slices.Equal(names, want) {
+	if want := []string{".2=2", ".4=4", ".7=7", ".9=9", "a%b=1", "empty=11", "same=3"}; !slices.Equal(names, want) {
 		t.Errorf("%q, want %q", names, want)
 	}
 	if d := in.filler("i"); d == nil || d.id != "5" {
 		t.Errorf("the data of an image: %+v", d)
 	}
 	left, _ := filepath.Glob(in.dir + "/*")
-	if len(left) != 8+7 {
+	if len(left) != 2*9 { // what was lost is there anew
 		t.Errorf("%q", left)
 	}
-	for _, gone := range []string{"8.json", "1.json.tmp"} {
+	for _, gone := range []string{"8.json", "1.json.tmp", "10.data"} {
 		if _, err := os.Stat(filepath.Join(in.dir, gone)); !errors.Is(err, iofs.ErrNotExist) {
 			t.Errorf("%s: %v", gone, err)
 		}
