@@ -27,14 +27,13 @@ type load struct {
 	once sync.Once
 
 	mu      sync.Mutex
-	stall   time.Duration // the longest that something took
-	at      string        // what
+	stalls  map[string]time.Duration // the longest that each thing took
 	written map[string][]byte
 	reads   int
 }
 
 func newLoad(t *testing.T, dir string) *load {
-	return &load{t: t, dir: dir, stop: make(chan struct{}), written: make(map[string][]byte)}
+	return &load{t: t, dir: dir, stop: make(chan struct{}), stalls: make(map[string]time.Duration), written: make(map[string][]byte)}
 }
 
 // on runs do again and again until the end, or until it fails.
@@ -67,9 +66,7 @@ func (l *load) took(what string, took time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.reads++
-	if took > l.stall {
-		l.stall, l.at = took, what
-	}
+	l.stalls[what] = max(l.stalls[what], took)
 }
 
 // end ends it all.
@@ -203,11 +200,14 @@ func (l *load) writer(name string) {
 	})
 }
 
+// listing is what may wait for the image service.
+const listing = "a listing"
+
 // lister looks at the tree.
 func (l *load) lister(names map[string]string) {
 	l.on("listing", func(*rand.Rand) error {
 		var entries []os.DirEntry
-		err := l.timed("a listing", func() (err error) {
+		err := l.timed(listing, func() (err error) {
 			entries, err = os.ReadDir(filepath.Join(l.dir, "images"))
 			return err
 		})
