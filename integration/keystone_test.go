@@ -59,30 +59,12 @@ func newCloud() (*cloud, error) {
 // fill makes the projects, their users, the image service with its endpoint and
 // the application credential.
 func (c *cloud) fill() error {
-	roles := map[string]string{}
-	for _, name := range []string{"admin", "member"} {
-		var got struct{ Roles []struct{ ID string } }
-		if _, err := c.call(c.admin, "GET", "/roles?name="+name, nil, &got); err != nil {
-			return err
-		}
-		if len(got.Roles) != 1 {
-			return fmt.Errorf("%d roles %s", len(got.Roles), name)
-		}
-		roles[name] = got.Roles[0].ID
-	}
 	users := map[string]string{}
 	for _, m := range []struct{ user, project, role string }{
 		{"demo", "demo", "member"}, {"other", "other", "member"}, {"glance", "service", "admin"},
 	} {
-		project, err := c.create("project", object{"name": m.project})
-		if err != nil {
-			return err
-		}
-		if users[m.user], err = c.create("user", object{"name": m.user, "password": "secret"}); err != nil {
-			return err
-		}
-		grant := "/projects/" + project + "/users/" + users[m.user] + "/roles/" + roles[m.role]
-		if _, err := c.call(c.admin, "PUT", grant, nil, nil); err != nil {
+		var err error
+		if users[m.user], err = c.addUser(m.user, m.project, m.role); err != nil {
 			return err
 		}
 	}
@@ -96,6 +78,26 @@ func (c *cloud) fill() error {
 		return err
 	}
 	return c.fillAppCredential(users["demo"])
+}
+
+// addUser makes a project, and a user who has a role in it.
+func (c *cloud) addUser(user, project, role string) (id string, err error) {
+	var got struct{ Roles []struct{ ID string } }
+	if _, err := c.call(c.admin, "GET", "/roles?name="+role, nil, &got); err != nil {
+		return "", err
+	}
+	if len(got.Roles) != 1 {
+		return "", fmt.Errorf("%d roles %s", len(got.Roles), role)
+	}
+	in, err := c.create("project", object{"name": project})
+	if err != nil {
+		return "", err
+	}
+	if id, err = c.create("user", object{"name": user, "password": "secret"}); err != nil {
+		return "", err
+	}
+	_, err = c.call(c.admin, "PUT", "/projects/"+in+"/users/"+id+"/roles/"+got.Roles[0].ID, nil, nil)
+	return id, err
 }
 
 // fillAppCredential makes demo's application credential, which only demo may.
