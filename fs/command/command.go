@@ -37,10 +37,7 @@ func Run(ctx context.Context, version string, args []string, stdout, stderr io.W
 	app := &cli.App{
 		Name: "glancefs", Usage: "an OpenStack image service, mounted as files",
 		Version: version, HideVersion: true, Writer: stdout, ErrWriter: stderr,
-		Commands: []*cli.Command{
-			mountCommand(), umountCommand(), warmCommand(), statusCommand(), upgradeCommand(), cacheCommand(), demoCommand(), versionCommand(version), probeCommand(), workerCommand(), manCommand(),
-		},
-		EnableBashCompletion: true, Action: noCommand,
+		Commands: commands(version), EnableBashCompletion: true, Action: noCommand,
 		OnUsageError:   inOneLine,
 		ExitErrHandler: func(*cli.Context, error) {}, // done below
 	}
@@ -62,6 +59,13 @@ func Run(ctx context.Context, version string, args []string, stdout, stderr io.W
 		fmt.Fprintf(stderr, "glancefs: %v\n", err)
 	}
 	return status
+}
+
+func commands(version string) []*cli.Command {
+	return []*cli.Command{
+		mountCommand(), umountCommand(), warmCommand(), statusCommand(), upgradeCommand(), cacheCommand(), demoCommand(),
+		versionCommand(version), probeCommand(), workerCommand(), manCommand(),
+	}
 }
 
 // run runs a command line, or one that mount(8) has made of a line of fstab.

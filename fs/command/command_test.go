@@ -73,9 +73,13 @@ func TestManPage(t *testing.T) {
 			t.Errorf("no %q in the page", want)
 		}
 	}
-	for _, c := range mountCommand().VisibleFlags() {
-		if name := "--" + c.Names()[0]; name != "--help" && !strings.Contains(text, name) {
-			t.Errorf("no %q in the page", name)
+	for _, c := range commands("1.2") {
+		for _, c := range append(c.Subcommands, c) {
+			for _, f := range c.VisibleFlags() {
+				if name := "--" + f.Names()[0]; name != "--help" && !c.Hidden && !strings.Contains(text, "\\fB"+name+"\\fP") {
+					t.Errorf("no %q of %s in the page", name, c.Name)
+				}
+			}
 		}
 	}
 	for _, hidden := range []string{"--detach", "glancefs probe", "glancefs man", "`"} {
