@@ -8,12 +8,12 @@ VM_DIR ?= /var/tmp/glancefs-vm
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.8.0
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: build demo test race bench performance vm lint vuln fuzz soak live man dist packages install deps
+.PHONY: build demo test race bench performance vm lint vuln fuzz soak live man dist packages install deps fresh
 
 build: ; CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/glancefs .
 demo: build ; ./bin/glancefs demo
 test: deps lint ; $(GO) test -timeout 9m ./...
-race: deps ; GLANCEFS_RACE=1 $(GO) test -race -timeout 20m ./...
+race: ; sh integration/install.sh race && GLANCEFS_RACE=1 $(GO) test -race -timeout 20m ./...
 bench: build ; sh integration/install.sh bench && GLANCEFS_BENCH_REPORT=$(BENCH_REPORT) $(GO) test -run '^$$' -bench '$(BENCH)' -benchtime 5x -timeout 90m ./integration && $(GO) run -C integration/report . $(BENCH_REPORT)
 performance: ; $(GO) run -C integration/report . $(BENCH_REPORT) $(CURDIR)/docs
 vm: deps ; sh integration/install.sh vm && GLANCEFS_VM=$(VM_DIR) $(GO) test -count=1 -v -timeout 40m -run '^TestVM$$' ./integration
@@ -27,3 +27,4 @@ dist: build ; VERSION=$(VERSION) GO=$(GO) sh docs/package/dist.sh
 packages: dist ; sh integration/install.sh packages && GLANCEFS_PACKAGES=$(CURDIR)/bin/dist $(GO) test -count=1 -v -timeout 20m -run '^TestPackage' ./integration
 install: build ; install -D -m 755 bin/glancefs $(DESTDIR)/usr/local/bin/glancefs
 deps: ; sh integration/install.sh
+fresh: ; sh integration/fresh.sh

@@ -4,6 +4,7 @@
 #   test      the integration tests: the servers they run (Glance, Keystone), the
 #             OpenStack command line clients, and the programs they point at the
 #             mount; this is what no argument means
+#   race      the same with the race detector: what compiles C
 #   bench     the benchmarks: the tools that glancefs is compared with
 #   vm        the test of virtual machines: what makes their disk, and runs them
 #   packages  the test of packages: what makes a clean root, and looks at an rpm
@@ -13,14 +14,15 @@
 set -eu
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive
 
-packages="attr curl fio fuse3 glance-api jq keystone python3-glanceclient python3-openstackclient qemu-utils rsync systemd"
+packages="attr curl fio fuse3 glance-api jq keystone procps python3 python3-glanceclient python3-openstackclient qemu-utils rsync systemd"
 case ${1:-test} in
 test) ;;
+race) packages="$packages gcc libc6-dev" ;;
 bench) packages="attr curl fuse3 libnbd-bin nbdkit rclone" ;;
 vm) packages="$packages debootstrap e2fsprogs fdisk grub-common grub-pc-bin openssl qemu-system-x86 util-linux" ;;
 packages) packages="curl debootstrap fish rpm systemd zsh" ;;
 *)
-	echo "usage: install.sh [test|bench|vm|packages]" >&2
+	echo "usage: install.sh [test|race|bench|vm|packages]" >&2
 	exit 2
 	;;
 esac
