@@ -26,5 +26,7 @@
 //
 // Scripts in testdata are testscript scripts (a line is a command that must
 // succeed, or with "!" must fail); script_test.go says which commands they have
-// beyond those of testscript.
+// beyond those of testscript. Plays in testdata/docs have every command of the
+// README, of docs and of the manual page; docs_play_test.go says how they are
+// read. fresh.sh (make fresh) runs all tests on a Debian that has nothing yet.
 package integration

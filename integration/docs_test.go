@@ -146,7 +146,7 @@ func TestDocs(t *testing.T) {
 			runs = append(runs, i.text)
 		}
 		spans, covered = append(spans, d.spans...), append(covered, p.spans...)
-		if len(text) > 0 {
+		if p.script != "" {
 			t.Run(d.name, func(t *testing.T) {
 				t.Parallel()
 				perform(t, p, d.name, dir)
