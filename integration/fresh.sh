@@ -13,13 +13,12 @@ if [ "${1-}" != --inside ]; then
 	cd "$(dirname "$0")/.."
 	sh integration/install.sh packages
 	root=$(mktemp -d "${TMPDIR:-/var/tmp}/glancefs-fresh.XXXXXX")
-	trap 'rm -rf --one-file-system "$root"' EXIT
+	trap 'rm -rf --one-file-system "$root" "$root.log"' EXIT
 	trap 'exit 1' HUP INT TERM
 	debootstrap --variant=minbase --include=ca-certificates,git,make bookworm "$root" >"$root.log" 2>&1 || {
 		tail -n 30 "$root.log" >&2
 		exit 1
 	}
-	rm "$root.log"
 	git clone --quiet . "$root/root/glancefs"
 	unshare --mount --pid --fork --kill-child sh integration/fresh.sh --inside "$root" "$@"
 	exit
