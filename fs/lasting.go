@@ -67,12 +67,15 @@ const (
 func newLasting(raw fuse.RawFileSystem, t *tree) *lasting {
 	l := &lasting{RawFileSystem: raw, tree: t, ledger: t.ledger, handles: make(map[uint64]*handle), opened: make(map[uint64]*handle)}
 	l.serial.Store(uint64(time.Now().UnixNano())) // no number is used twice
-	gauge(t.metrics, "glancefs_handles", "Files and directories that are open.", func() float64 {
-		l.mu.RLock()
-		defer l.mu.RUnlock()
-		return float64(len(l.handles))
-	})
+	gauge(t.metrics, "glancefs_handles", "Files and directories that are open.", func() float64 { return float64(l.count()) })
 	return l
+}
+
+// count is how many files and directories are open.
+func (l *lasting) count() int {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return len(l.handles)
 }
 
 // add notes a handle that go-fuse has as inner, and returns the number that the

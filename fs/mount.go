@@ -38,8 +38,6 @@ const (
 	// what it reads, with the kernel's default of 128 KiB a quarter more than
 	// with this, and a sequential reader is not faster with either.
 	readAhead = 64
-	// grace is how long an unmount waits for files in use.
-	grace = 2 * time.Second
 )
 
 // Config is what a mount is made of.
@@ -64,9 +62,11 @@ type Config struct {
 // A Mount is a mounted tree.
 type Mount struct {
 	dir     string
+	device  string // "" if it was not found
 	server  *fuse.Server
 	kept    *Kept
 	metered *metered
+	handles *lasting
 	tree    *tree
 	cancel  context.CancelFunc
 	work    sync.WaitGroup // what the mount does besides serving
@@ -150,9 +150,10 @@ func (m *Mount) attach(ctx context.Context, c Config, left *legacy) (err error) 
 	bridge := gofs.NewNodeFS(recaller{t.root()}, o)
 	p := newPassthrough(bridge, t, c.Log)
 	l := newLasting(p, t)
-	m.metered = newMetered(l, t.metrics)
+	m.metered, m.handles = newMetered(l, t.metrics), l
 	switch {
 	case left != nil:
+		m.device = left.session.Device
 		m.server, err = succeed(m.metered, c.Kept.Device, left.session.Init, o.MountOptions)
 		if err == nil {
 			t.takeOver(left, bridge, p, l)
@@ -162,10 +163,12 @@ func (m *Mount) attach(ctx context.Context, c Config, left *legacy) (err error) 
 	case c.Kept != nil:
 		m.server, err = attach(m.metered, c.Kept.Device, o.MountOptions)
 		if err == nil {
-			err = t.begin(m.server.KernelSettings())
+			m.find()
+			err = t.begin(m.server.KernelSettings(), m.device)
 		}
 	default:
 		m.server, err = fuse.NewServer(m.metered, m.dir, &o.MountOptions)
+		m.find()
 	}
 	if err == nil {
 		err = closeOnExec("/dev/fuse")
@@ -236,54 +239,6 @@ func CheckMountpoint(dir string) error {
 		return fmt.Errorf("mountpoint %s is not empty", dir)
 	}
 	return nil
-}
-
-// Wait returns when the tree is no longer mounted.
-func (m *Mount) Wait() { m.server.Wait() }
-
-// Close ends what the mount was doing besides, when nobody is served any more:
-// uploads within a grace.
-func (m *Mount) Close() {
-	m.tree.incoming.stop()
-	m.cancel()
-	m.work.Wait()
-}
-
-func (m *Mount) unmount() error {
-	if m.kept == nil {
-		return m.server.Unmount()
-	}
-	err := unix.Unmount(m.dir, 0)
-	if errors.Is(err, unix.EINVAL) { // somebody was faster
-		return nil
-	}
-	return err
-}
-
-// Unmount ends the mount. While files are in use it waits a grace, then
-// detaches: the path is free at once, and open files fail once the process has
-// ended. It does not wait for those who have a copy of the mount in another
-// mount namespace.
-func (m *Mount) Unmount() error {
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		for m.unmount() != nil {
-			time.Sleep(100 * time.Millisecond)
-		}
-		m.server.Wait()
-	}()
-	select {
-	case <-ended:
-		return nil
-	case <-time.After(grace):
-	}
-	if mounted, err := isMounted(m.dir); err == nil && !mounted {
-		m.log.Warn("another mount namespace has a copy of the mount, which ends with this process", "mountpoint", m.dir)
-		return nil
-	}
-	m.log.Warn("files are in use; detaching the mount", "mountpoint", m.dir)
-	return detach(m.dir)
 }
 
 // MaxRead is the longest READ, in bytes, which mount(2) has to be told.

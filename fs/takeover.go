@@ -34,6 +34,7 @@ const ledgerFormat = 1
 type session struct {
 	Init    []byte    // the kernel's INIT request
 	Started time.Time // when it was mounted
+	Device  string    // of the mount; "" if it was not found
 }
 
 // A legacy is what the process before has left.
@@ -70,11 +71,11 @@ const (
 )
 
 // begin writes the session into the ledger of a mount that has just been made.
-func (t *tree) begin(kernel *fuse.InitIn) error {
+func (t *tree) begin(kernel *fuse.InitIn, device string) error {
 	b := bytes.Clone(unsafe.Slice((*byte)(unsafe.Pointer(kernel)), initSize))
 	binary.LittleEndian.PutUint32(b[0:], initSize)
 	binary.LittleEndian.PutUint32(b[4:], initOpcode)
-	text, err := json.Marshal(session{b, t.started})
+	text, err := json.Marshal(session{b, t.started, device})
 	if err != nil {
 		return err
 	}

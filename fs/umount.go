@@ -1,10 +1,8 @@
 package fs
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -14,23 +12,32 @@ import (
 
 // Unmount ends the glancefs mount at dir; lazy takes it from its path also while
 // files there are in use. The mount itself is not looked at, because one whose
-// process hangs would hang us too.
-func Unmount(dir string, lazy bool) error {
-	dir, err := resolve(dir)
+// process hangs would hang us too. It returns where else the mount is, still.
+func Unmount(dir string, lazy bool) (left []string, err error) {
+	dir, err = resolve(dir)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	mounted, err := isMounted(dir)
+	device, err := mountedAt(dir)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if !mounted {
-		return fmt.Errorf("%s: no glancefs is mounted there", dir)
+	if device == "" {
+		return nil, fmt.Errorf("%s: no glancefs is mounted there", dir)
 	}
 	if lazy {
-		return detach(dir)
+		err = detach(dir)
+	} else {
+		err = unmount(dir)
 	}
-	err = unix.Unmount(dir, 0)
+	if err != nil {
+		return nil, err
+	}
+	return copies(device), nil
+}
+
+func unmount(dir string) error {
+	err := unix.Unmount(dir, 0)
 	if errors.Is(err, unix.EPERM) {
 		err = fusermount("-u", dir)
 	}
@@ -76,31 +83,4 @@ func resolve(dir string) (string, error) {
 		return "", err
 	}
 	return filepath.Join(parent, filepath.Base(dir)), nil
-}
-
-// isMounted reports whether the topmost mount at dir is a glancefs, by
-// mountinfo (proc_pid_mountinfo(5)): field 5 is the mountpoint, and the type
-// is the first one behind "-".
-func isMounted(dir string) (bool, error) {
-	f, err := os.Open("/proc/self/mountinfo")
-	if err != nil {
-		return false, err
-	}
-	defer f.Close()
-	found := false
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		mount, super, _ := strings.Cut(lines.Text(), " - ")
-		fields := strings.Fields(mount)
-		if len(fields) > 4 && unescapeOctal(fields[4]) == dir {
-			found = strings.HasPrefix(super, "fuse.glancefs ")
-		}
-	}
-	return found, lines.Err()
-}
-
-// unescapeOctal undoes the kernel's escapes of space, tab, newline and
-// backslash in mountinfo.
-func unescapeOctal(s string) string {
-	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(s)
 }

@@ -278,8 +278,13 @@ func umountCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			if err := fs.Unmount(dir, c.Bool("lazy")); err != nil {
+			left, err := fs.Unmount(dir, c.Bool("lazy"))
+			if err != nil {
 				return failure{err, exitSystem}
+			}
+			if len(left) > 0 {
+				fmt.Fprintf(c.App.ErrWriter, "glancefs: unmounted from %s, but the mount is also at %s; it ends when nothing here shows it and no file of it is open\n",
+					dir, strings.Join(left, ", "))
 			}
 			return nil
 		},
