@@ -81,8 +81,12 @@ func (t *tree) getattr(ctx context.Context, c child, out *fuse.AttrOut) syscall.
 	return 0
 }
 
-// Lookup resolves a name.
+// Lookup resolves a name. The kernel takes longer ones than file systems do, and looks
+// up what is to be made or renamed to before it asks for that, so this refuses it all.
 func (d *dir) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*gofs.Inode, syscall.Errno) {
+	if len(name) > nameMax && d.is != queryIdentity {
+		return nil, d.t.errno("look up "+name, errNameTooLong)
+	}
 	c, err := d.lookup(ctx, name)
 	if err == nil {
 		err = c.stat(ctx, &out.Attr)

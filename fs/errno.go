@@ -15,11 +15,12 @@ import (
 
 // What a user can do wrong, or meet, that the io/fs errors have no word for.
 var (
-	errAmbiguous = errors.New("several images have this name")
-	errBusy      = errors.New("image data is being uploaded")
-	errNoData    = errors.New("image has no data")
-	errReadOnly  = errors.New("not changeable")
-	errNoAttr    = errors.New("no such attribute")
+	errAmbiguous   = errors.New("several images have this name")
+	errBusy        = errors.New("image data is being uploaded")
+	errNoData      = errors.New("image has no data")
+	errReadOnly    = errors.New("not changeable")
+	errNoAttr      = errors.New("no such attribute")
+	errNameTooLong = errors.New("name longer than 255 bytes")
 )
 
 // What the kernel is told of requests that no node is asked.
@@ -51,6 +52,7 @@ var errnos = []struct {
 	{glanceapi.ErrNoData, syscall.ENODATA},
 	{errNoAttr, syscall.ENODATA},
 	{errReadOnly, syscall.EPERM},
+	{errNameTooLong, syscall.ENAMETOOLONG},
 	{errDiscarded, syscall.ECANCELED},
 	{errStopped, syscall.ECANCELED},
 	{errLost, syscall.ESTALE},

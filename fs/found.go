@@ -37,6 +37,10 @@ func (t *tree) found(kind, of string, v view) *dir {
 	return &dir{node: node{t: t}, is: identity{kind, of}, refresh: t.catalog.refresh, changed: t.since, view: v}
 }
 
+// queryIdentity is that of query/. An expression in it may be longer than a file name,
+// because nothing lists it.
+var queryIdentity = identity{"top", "query"}
+
 // queries is the view of query/: what can be asked is a directory.
 func (t *tree) queries() unlisted {
 	return func(_ context.Context, expr string) (child, error) {
