@@ -72,8 +72,9 @@ func TestWarm(t *testing.T) {
 	id := s.Add(t, "disk", data)
 	s.Add(t, "other", data[:1<<20])
 	none := s.Add(t, "unsummed", data[:1000], func(r *server.Record) {})
+	nothing := s.Add(t, "nothing", nil)
 	m := mount(t, "--endpoint", s.URL)
-	run(t, "glancefs", "warm", m.Dir, id, "other", none)
+	run(t, "glancefs", "warm", m.Dir, id, "other", none, nothing)
 	if n := s.MaxTimesSent(id); n != 1 {
 		t.Errorf("a byte was sent %d times", n)
 	}
@@ -87,5 +88,9 @@ func TestWarm(t *testing.T) {
 	}
 	if _, err := try(nil, "glancefs", "warm", m.Dir, "disk", "nosuch"); err == nil || !strings.Contains(err.Error(), "nosuch") {
 		t.Errorf("an image that is not there: %v", err)
+	}
+	run(t, "mkdir", filepath.Join(m.Dir, "incoming/reserved"))
+	if _, err := try(nil, "glancefs", "warm", m.Dir, "reserved"); err == nil || !strings.Contains(err.Error(), "no data yet: it is queued") {
+		t.Errorf("an image without data: %v", err)
 	}
 }

@@ -140,6 +140,9 @@ func (w *warmer) verdict(ctx context.Context, path string, size int64, wait bool
 			return "", errors.New("complete, but does not match its checksum")
 		}
 		if size == 0 {
+			if status := attr(path, "user.glance.status"); status != "active" {
+				return "", fmt.Errorf("the image has no data yet: it is %s", status)
+			}
 			return "empty", nil
 		}
 		if attr(path, "user.glance.hash_value") == "" && attr(path, "user.glance.checksum") == "" {
