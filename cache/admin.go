@@ -26,7 +26,7 @@ func List(dir string) ([]Entry, error) {
 	blobs := filepath.Join(dir, "blobs")
 	left, _, err := findLeftovers(blobs)
 	if err != nil {
-		return nil, fmt.Errorf("cache directory: %w", err)
+		return nil, fmt.Errorf("no cache in %s: %w", dir, err)
 	}
 	var all []Entry
 	for _, l := range left {

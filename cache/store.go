@@ -61,6 +61,7 @@ type Source interface {
 // Config is what a store needs to know.
 type Config struct {
 	Dir     string        // of its own; made when missing
+	Made    bool          // it must have been made by an earlier store
 	Size    int64         // budget for blob bytes on disk
 	Timeout time.Duration // how long a reader waits without progress; 0 for ever
 	Log     *slog.Logger
@@ -131,6 +132,11 @@ func (s *Store) giveBack(buf *buffer) {
 // the number of blobs, not with their sizes.
 func Open(c Config) (*Store, error) {
 	blobs := filepath.Join(c.Dir, "blobs")
+	if c.Made {
+		if _, err := os.Stat(blobs); err != nil {
+			return nil, fmt.Errorf("no cache in %s: %w", c.Dir, err)
+		}
+	}
 	if err := PrivateDir(blobs); err != nil {
 		return nil, fmt.Errorf("cache directory: %w", err)
 	}

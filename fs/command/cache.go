@@ -55,7 +55,7 @@ func cacheList(c *cli.Context) error {
 func openCache(c *cli.Context, size int64) (*cache.Store, error) {
 	// What is spoiled is told by the command itself.
 	log := slog.New(slog.NewTextHandler(c.App.ErrWriter, &slog.HandlerOptions{Level: slog.LevelError}))
-	s, err := cache.Open(cache.Config{Dir: c.String("cache-dir"), Size: size, Log: log})
+	s, err := cache.Open(cache.Config{Dir: c.String("cache-dir"), Made: true, Size: size, Log: log})
 	if err != nil {
 		return nil, failure{err, exitSystem}
 	}

@@ -12,6 +12,7 @@ import (
 // TestWrongUsage gives what cannot work: one line that names it, and a status.
 func TestWrongUsage(t *testing.T) {
 	empty, full := t.TempDir(), t.TempDir()
+	none := filepath.Join(empty, "none")
 	if err := os.WriteFile(filepath.Join(full, "file"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -33,14 +34,16 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"mount", "--verify=perhaps", nobody, cache, empty}, exitUsage, "perhaps"},
 		{[]string{"mount", "--cache-size=1", nobody, cache, empty}, exitUsage, "64 MiB"},
 		{[]string{"mount", nobody, cache, full}, exitMount, "not empty"},
-		{[]string{"mount", nobody, cache, filepath.Join(empty, "none")}, exitMount, "no such file"},
+		{[]string{"mount", nobody, cache, none}, exitMount, "no such file"},
 		{[]string{"mount", nobody, cache, empty}, exitMount, "http://127.0.0.1:1"},
 		{[]string{"mount", "--endpoint=ftp://x", cache, empty}, exitMount, "http"},
 		{[]string{"umount", empty}, exitSystem, "no glancefs is mounted there"},
 		{[]string{"status", empty}, exitSystem, "no glancefs answers"},
 		{[]string{"warm", empty}, exitUsage, "IMAGE"},
 		{[]string{"warm", empty, "disk"}, exitSystem, "disk"},
-		{[]string{"cache", "ls", "--cache-dir", filepath.Join(empty, "none")}, exitSystem, "no such file"},
+		{[]string{"cache", "ls", "--cache-dir", none}, exitSystem, "no cache in " + none},
+		{[]string{"cache", "verify", "--cache-dir", none}, exitSystem, "no cache in " + none},
+		{[]string{"cache", "prune", "--cache-dir", none}, exitSystem, "no cache in " + none},
 		{[]string{"cache", "prune", cache, "--to=5"}, exitUsage, "--to"},
 	} {
 		t.Run(strings.Join(c.args[:min(2, len(c.args))], " "), func(t *testing.T) {
@@ -49,6 +52,9 @@ func TestWrongUsage(t *testing.T) {
 			line := stderr.String()
 			if status != c.status || !strings.Contains(line, c.says) || strings.Count(line, "\n") != 1 || stdout.Len() > 0 {
 				t.Errorf("%v: status %d, want %d; stderr %q, want one line with %q; stdout %q", c.args, status, c.status, line, c.says, stdout.String())
+			}
+			if _, err := os.Stat(none); err == nil {
+				t.Errorf("%v: made %s", c.args, none)
 			}
 		})
 	}
