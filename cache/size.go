@@ -16,11 +16,13 @@ const minSize = 16 * ExtentSize
 
 // ParseSize reads a budget: bytes, with one of the suffixes K, M, G and T or
 // KiB to TiB for powers of 1024, or a percentage of the file system that dir is
-// or will be on. Less than 64 MiB is refused.
+// or will be on. Less than 64 MiB and more than 100% are refused.
 func ParseSize(s, dir string) (int64, error) {
 	number, scale := s, 1.0
 	if i := strings.IndexFunc(s, func(r rune) bool { return r != '.' && (r < '0' || r > '9') }); i >= 0 {
-		number = s[:i]
+		if number = s[:i]; number == "" {
+			return 0, fmt.Errorf("%q is not a size", s)
+		}
 		switch unit := strings.TrimSpace(s[i:]); strings.TrimSuffix(strings.TrimSuffix(unit, "B"), "i") {
 		case "":
 		case "K":
@@ -44,6 +46,9 @@ func ParseSize(s, dir string) (int64, error) {
 	n, err := strconv.ParseFloat(number, 64)
 	if err != nil || n*scale >= math.MaxInt64 {
 		return 0, fmt.Errorf("%q is not a size", s)
+	}
+	if strings.HasSuffix(s, "%") && n > 100 {
+		return 0, fmt.Errorf("%q is more than the file system has", s)
 	}
 	if n*scale < minSize {
 		return 0, fmt.Errorf("%q is less than the least that works, %d MiB", s, minSize>>20)
