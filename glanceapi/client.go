@@ -108,6 +108,20 @@ type memberWriter interface {
 	replaceMembers(ctx context.Context, id string, all []Member) error
 }
 
+// Check says what New would refuse whatever the service is like.
+func (c Config) Check() error {
+	if _, err := c.apiVersion(); err != nil {
+		return err
+	}
+	if c.Endpoint == "" {
+		return nil
+	}
+	if _, _, err := splitEndpoint(c.Endpoint); err != nil {
+		return fmt.Errorf("the image service's endpoint: %w", err)
+	}
+	return nil
+}
+
 func (c *Config) apiVersion() (string, error) {
 	switch c.APIVersion {
 	case "", "auto":

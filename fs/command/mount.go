@@ -148,6 +148,9 @@ func newSettings(c *cli.Context, dir string) (s settings, err error) {
 	if s.cacheDir, err = filepath.Abs(c.String("cache-dir")); err != nil {
 		return s, failure{err, exitSystem}
 	}
+	if err := (glanceapi.Config{Endpoint: c.String("endpoint"), APIVersion: c.String("api-version")}).Check(); err != nil {
+		return s, err
+	}
 	if s.cacheSize, err = cache.ParseSize(c.String("cache-size"), s.cacheDir); err != nil {
 		return s, fmt.Errorf("--cache-size: %w", err)
 	}
@@ -267,26 +270,4 @@ func (m *mounted) openStore(c *cli.Context, s settings) (err error) {
 		return failure{err, exitMount}
 	}
 	return nil
-}
-
-func umountCommand() *cli.Command {
-	return &cli.Command{
-		Name: "umount", Usage: "end a mount, also one whose glancefs has died", ArgsUsage: "MOUNTPOINT",
-		Flags: []cli.Flag{&cli.BoolFlag{Name: "lazy", Usage: "take it from its path although files there are in use"}},
-		Action: func(c *cli.Context) error {
-			dir, err := one(c, "MOUNTPOINT")
-			if err != nil {
-				return err
-			}
-			left, err := fs.Unmount(dir, c.Bool("lazy"))
-			if err != nil {
-				return failure{err, exitSystem}
-			}
-			if len(left) > 0 {
-				fmt.Fprintf(c.App.ErrWriter, "glancefs: unmounted from %s, but the mount is also at %s; it ends when nothing here shows it and no file of it is open\n",
-					dir, strings.Join(left, ", "))
-			}
-			return nil
-		},
-	}
 }
