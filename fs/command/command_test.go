@@ -13,7 +13,8 @@ import (
 func TestWrongUsage(t *testing.T) {
 	empty, full := t.TempDir(), t.TempDir()
 	none := filepath.Join(empty, "none")
-	if err := os.WriteFile(filepath.Join(full, "file"), nil, 0o600); err != nil {
+	file := filepath.Join(full, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	cache := "--cache-dir=" + t.TempDir()
@@ -33,6 +34,9 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"mount", "--log-format=xml", empty}, exitUsage, "xml"},
 		{[]string{"mount", "--verify=perhaps", nobody, cache, empty}, exitUsage, "perhaps"},
 		{[]string{"mount", "--cache-size=1", nobody, cache, empty}, exitUsage, "64 MiB"},
+		{[]string{"mount", nobody, "--cache-dir", file, empty}, exitUsage, file + " is no directory"},
+		{[]string{"mount", nobody, "--cache-dir", file + "/x", empty}, exitUsage, "not a directory"},
+		{[]string{"cache", "verify", "--cache-dir", file}, exitSystem, "not a directory"},
 		{[]string{"mount", "--cache-size=150%", nobody, cache, empty}, exitUsage, `"150%"`},
 		{[]string{"mount", "--cache-size=0%", nobody, cache, empty}, exitUsage, `"0%"`},
 		{[]string{"mount", "--cache-size=-5", nobody, cache, empty}, exitUsage, `"-5" is not a size`},

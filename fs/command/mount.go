@@ -148,6 +148,12 @@ func newSettings(c *cli.Context, dir string) (s settings, err error) {
 	if s.cacheDir, err = filepath.Abs(c.String("cache-dir")); err != nil {
 		return s, failure{err, exitSystem}
 	}
+	switch info, err := os.Stat(s.cacheDir); {
+	case err == nil && !info.IsDir():
+		return s, fmt.Errorf("--cache-dir: %s is no directory", s.cacheDir)
+	case err != nil && !errors.Is(err, iofs.ErrNotExist):
+		return s, fmt.Errorf("--cache-dir: %w", err)
+	}
 	if err := (glanceapi.Config{Endpoint: c.String("endpoint"), APIVersion: c.String("api-version")}).Check(); err != nil {
 		return s, err
 	}
