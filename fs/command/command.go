@@ -37,14 +37,19 @@ func Run(ctx context.Context, version string, args []string, stdout, stderr io.W
 	app := &cli.App{
 		Name: "glancefs", Usage: "an OpenStack image service, mounted as files",
 		Version: version, HideVersion: true, Writer: stdout, ErrWriter: stderr,
-		Commands: commands(version), EnableBashCompletion: true, Action: noCommand,
+		Commands: commands(version), EnableBashCompletion: true, Action: noCommand(cli.ShowAppHelp),
 		OnUsageError:   inOneLine,
 		ExitErrHandler: func(*cli.Context, error) {}, // done below
 	}
 	for _, c := range app.Commands {
 		c.OnUsageError, c.HideHelpCommand = inOneLine, true
 		for _, sub := range c.Subcommands {
-			sub.OnUsageError = inOneLine
+			sub.OnUsageError, sub.Before = inOneLine, noSurplus
+		}
+		if len(c.Subcommands) > 0 {
+			c.Action = noCommand(cli.ShowSubcommandHelp)
+		} else {
+			c.Before = noSurplus
 		}
 	}
 	err := run(ctx, app, args)
@@ -84,11 +89,22 @@ func run(ctx context.Context, app *cli.App, args []string) error {
 	return app.RunContext(ctx, append([]string{"glancefs"}, args...))
 }
 
-func noCommand(c *cli.Context) error {
-	if c.Args().Present() {
-		return fmt.Errorf("no such command: %s", c.Args().First())
+// noCommand is for a command line that ends before a command, or goes on with none.
+func noCommand(help cli.ActionFunc) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		if c.Args().Present() {
+			return fmt.Errorf("no such command: %s", c.Args().First())
+		}
+		return help(c)
 	}
-	return cli.ShowAppHelp(c)
+}
+
+// noSurplus refuses what a command that takes no arguments is given.
+func noSurplus(c *cli.Context) error {
+	if c.Command.ArgsUsage == "" && c.Args().Present() {
+		return fmt.Errorf("%s takes no argument: %q is one too many", c.Command.Name, c.Args().First())
+	}
+	return nil
 }
 
 func versionCommand(version string) *cli.Command {
@@ -103,8 +119,12 @@ func versionCommand(version string) *cli.Command {
 
 // one returns the only argument of a command, called what in its usage.
 func one(c *cli.Context, what string) (string, error) {
-	if c.NArg() != 1 {
-		return "", fmt.Errorf("%s takes one argument, %s, not %d", c.Command.Name, what, c.NArg())
+	switch c.NArg() {
+	case 0:
+		return "", fmt.Errorf("%s takes one argument, %s", c.Command.Name, what)
+	case 1:
+	default:
+		return "", fmt.Errorf("%s takes one argument, %s: %q is one too many; flags go before it", c.Command.Name, what, c.Args().Get(1))
 	}
 	return c.Args().First(), nil
 }

@@ -25,6 +25,16 @@ func TestWrongUsage(t *testing.T) {
 		says   string
 	}{
 		{[]string{"nosuch"}, exitUsage, "nosuch"},
+		{[]string{"cache", "nosuch"}, exitUsage, "nosuch"},
+		{[]string{"cache", "ls", "surplus"}, exitUsage, `"surplus"`},
+		{[]string{"cache", "verify", "surplus"}, exitUsage, `"surplus"`},
+		{[]string{"cache", "prune", "surplus"}, exitUsage, `"surplus"`},
+		{[]string{"version", "surplus"}, exitUsage, `"surplus"`},
+		{[]string{"demo", "surplus"}, exitUsage, `"surplus"`},
+		{[]string{"mount", empty, "surplus"}, exitUsage, `"surplus"`},
+		{[]string{"umount", empty, "--lazy"}, exitUsage, `"--lazy"`},
+		{[]string{"status", empty, "surplus"}, exitUsage, `"surplus"`},
+		{[]string{"upgrade", empty, "surplus"}, exitUsage, `"surplus"`},
 		{[]string{"mount"}, exitUsage, "MOUNTPOINT"},
 		{[]string{"mount", "--nosuch", empty}, exitUsage, "nosuch"},
 		{[]string{"mount", "--timeout=5", empty}, exitUsage, "timeout"},
