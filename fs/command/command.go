@@ -37,7 +37,8 @@ func Run(ctx context.Context, version string, args []string, stdout, stderr io.W
 	app := &cli.App{
 		Name: "glancefs", Usage: "an OpenStack image service, mounted as files",
 		Version: version, HideVersion: true, Writer: stdout, ErrWriter: stderr,
-		Commands: commands(version), EnableBashCompletion: true, Action: noCommand(cli.ShowAppHelp),
+		Flags:    []cli.Flag{&cli.BoolFlag{Name: versionFlag, Usage: "print the version, as the command does", DisableDefaultText: true}},
+		Commands: commands(), EnableBashCompletion: true, Action: noCommand(cli.ShowAppHelp),
 		OnUsageError:   inOneLine,
 		ExitErrHandler: func(*cli.Context, error) {}, // done below
 	}
@@ -66,10 +67,10 @@ func Run(ctx context.Context, version string, args []string, stdout, stderr io.W
 	return status
 }
 
-func commands(version string) []*cli.Command {
+func commands() []*cli.Command {
 	return []*cli.Command{
 		mountCommand(), umountCommand(), warmCommand(), statusCommand(), upgradeCommand(), cacheCommand(), demoCommand(),
-		versionCommand(version), probeCommand(), workerCommand(), manCommand(),
+		versionCommand(), probeCommand(), workerCommand(), manCommand(),
 	}
 }
 
@@ -92,8 +93,11 @@ func run(ctx context.Context, app *cli.App, args []string) error {
 // noCommand is for a command line that ends before a command, or goes on with none.
 func noCommand(help cli.ActionFunc) cli.ActionFunc {
 	return func(c *cli.Context) error {
-		if c.Args().Present() {
+		switch {
+		case c.Args().Present():
 			return fmt.Errorf("no such command: %s", c.Args().First())
+		case c.Bool(versionFlag):
+			return printVersion(c)
 		}
 		return help(c)
 	}
@@ -107,14 +111,16 @@ func noSurplus(c *cli.Context) error {
 	return nil
 }
 
-func versionCommand(version string) *cli.Command {
-	return &cli.Command{
-		Name: "version", Usage: "print the version",
-		Action: func(c *cli.Context) error {
-			_, err := fmt.Fprintln(c.App.Writer, "glancefs", version)
-			return err
-		},
-	}
+// versionFlag is what those try first who do not know of the command.
+const versionFlag = "version"
+
+func versionCommand() *cli.Command {
+	return &cli.Command{Name: "version", Usage: "print the version", Action: printVersion}
+}
+
+func printVersion(c *cli.Context) error {
+	_, err := fmt.Fprintln(c.App.Writer, "glancefs", c.App.Version)
+	return err
 }
 
 // one returns the only argument of a command, called what in its usage.

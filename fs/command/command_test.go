@@ -80,9 +80,11 @@ func TestWrongUsage(t *testing.T) {
 }
 
 func TestVersion(t *testing.T) {
-	var stdout bytes.Buffer
-	if status := Run(context.Background(), "1.2", []string{"glancefs", "version"}, &stdout, &stdout); status != 0 || stdout.String() != "glancefs 1.2\n" {
-		t.Errorf("status %d: %q", status, stdout.String())
+	for _, arg := range []string{"version", "--version"} {
+		var stdout bytes.Buffer
+		if status := Run(context.Background(), "1.2", []string{"glancefs", arg}, &stdout, &stdout); status != 0 || stdout.String() != "glancefs 1.2\n" {
+			t.Errorf("%s: status %d: %q", arg, status, stdout.String())
+		}
 	}
 }
 
@@ -98,7 +100,7 @@ func TestManPage(t *testing.T) {
 			t.Errorf("no %q in the page", want)
 		}
 	}
-	for _, c := range commands("1.2") {
+	for _, c := range commands() {
 		for _, c := range append(c.Subcommands, c) {
 			for _, f := range c.VisibleFlags() {
 				if name := "--" + f.Names()[0]; name != "--help" && !c.Hidden && !strings.Contains(text, "\\fB"+name+"\\fP") {
