@@ -178,7 +178,7 @@ func (h *dirHandle) Readdirent(ctx context.Context) (*fuse.DirEntry, syscall.Err
 	if h.entries == nil {
 		e, err := h.dir.list(ctx)
 		if err != nil {
-			return nil, h.dir.t.errno("list", err)
+			return nil, h.dir.t.errno("list "+h.dir.is.path(), err)
 		}
 		h.entries = e
 	}
@@ -188,7 +188,7 @@ func (h *dirHandle) Readdirent(ctx context.Context) (*fuse.DirEntry, syscall.Err
 	}
 	e, ok, err := h.entries.at(ctx, h.next)
 	if err != nil {
-		return nil, h.dir.t.errno("list", err)
+		return nil, h.dir.t.errno("list "+h.dir.is.path(), err)
 	}
 	h.given = ok
 	if !ok {

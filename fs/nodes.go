@@ -26,6 +26,19 @@ func (i identity) number() uint64 {
 	return nodeID(i.kind, i.id)
 }
 
+// path is where a directory is, below the mountpoint.
+func (i identity) path() string {
+	switch i.kind {
+	case "top":
+		return i.id
+	case "image", "made":
+		return "images/" + i.id
+	case "members":
+		return "images/" + i.id + "/members"
+	}
+	return i.kind + "/" + i.id
+}
+
 // nodes are those that the kernel knows, because it has looked them up, and has
 // not forgotten since. The ledger has a line of each: its number, how often it
 // was looked up, and its kind and id as the text. It is written before the kernel
