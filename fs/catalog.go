@@ -6,7 +6,6 @@ import (
 	iofs "io/fs"
 	"iter"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
@@ -15,26 +14,9 @@ import (
 	"glancefs/glanceapi"
 )
 
-const (
-	// A caller with an answer in hand, if a stale one, waits for a better one four
-	// times as long as answers have taken of late, within these bounds. The lower
-	// one, which is enough for a service nearby, keeps all that the caller does
-	// below 100 ms. A request that takes longer than the upper one tells that the
-	// service does not answer.
-	minPatience = 80 * time.Millisecond
-	maxPatience = time.Second
-	// Once a caller has waited in vain, and until there is an answer, the service
-	// is waited for by one caller in so long; the others with an answer in hand
-	// get that at once.
-	probeEvery = time.Second
-	// Callers without one are told soon that the service does not answer: the
-	// kernel holds the directory's lock for them.
-	sickLimit  = 2 * time.Second
-	firstLimit = 10 * time.Second // while nothing is known against the service
-	// loneLimit is how many stale images of one listing are asked for one by
-	// one before the listing is brought up to date instead.
-	loneLimit = 3
-)
+// loneLimit is how many stale images of one listing are asked for one by
+// one before the listing is brought up to date instead.
+const loneLimit = 3
 
 // lister is what the catalog needs to know of the image service's images.
 type lister interface {
@@ -81,6 +63,7 @@ type catalog struct {
 	sick    bool                 // the last request failed, or takes too long
 	late    bool                 // sick, or a caller has waited in vain since the last answer
 	probed  time.Time            // when a caller last waited for a late service
+	vain    time.Time            // when a caller without an answer last did so in vain
 	usual   time.Duration        // how long answers take, the last ones most; 0 before the first
 }
 
@@ -175,120 +158,4 @@ func (c *catalog) ask(ctx context.Context, id string) (glanceapi.Image, error) {
 		return glanceapi.Image{}, iofs.ErrNotExist
 	}
 	return c.images[id].image, nil
-}
-
-// share runs do once for all who ask for the same key at the same time, and
-// returns its answer. A caller who has one already, stale as it may be, waits
-// for its patience only, and gets nil instead of an error that does not say
-// that the thing is gone.
-func share[T any](ctx context.Context, c *catalog, key string, known bool, do func() (*T, error)) (*T, error) {
-	wait := c.patience(known)
-	if wait == 0 {
-		return nil, nil
-	}
-	result := c.flights.DoChan(key, func() (any, error) {
-		slow := time.AfterFunc(maxPatience, func() { c.note(errSlow) })
-		begun := time.Now()
-		v, err := do()
-		slow.Stop()
-		c.took(time.Since(begun), err)
-		c.note(err)
-		return v, err
-	})
-	enough := time.NewTimer(wait)
-	defer enough.Stop()
-	interrupted := ctx.Done()
-	var look <-chan time.Time
-	for {
-		select {
-		case r := <-result:
-			if known && r.Err != nil && !errors.Is(r.Err, iofs.ErrNotExist) {
-				return nil, nil
-			}
-			return r.Val.(*T), r.Err
-		case <-enough.C:
-			if known {
-				c.waited()
-				return nil, nil
-			}
-			c.note(errSlow)
-			return nil, errSlow
-		case <-interrupted:
-			interrupted, look = nil, time.After(0)
-		case <-look:
-			// What interrupts may be no signal at all, but io_uring, which qemu has a
-			// main loop of: it does not try again.
-			if thread, _ := caller(ctx); leaving(thread) {
-				return nil, context.Canceled
-			}
-			look = time.After(leavingEvery)
-		}
-	}
-}
-
-var errSlow = errors.New("the image service does not answer")
-
-// note records how a request ended, or that it takes too long. A refusal is an
-// answer, and so is health.
-func (c *catalog) note(err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	failed := err != nil && !isRefusal(err)
-	switch {
-	case failed && !c.sick:
-		c.probed = time.Now() // so that nobody waits at once again
-		c.log.Warn("image service does not answer; what is known is served", "err", err)
-	case !failed && c.sick:
-		c.log.Info("image service answers again")
-	}
-	c.sick, c.late = failed, failed
-}
-
-// took records how long an answer took. One that ends an outage says little of what
-// is usual; a service that has become slower says it again.
-func (c *catalog) took(d time.Duration, err error) {
-	if err != nil && !isRefusal(err) {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.usual == 0 {
-		c.usual = d
-	}
-	c.usual += (min(d, 2*c.usual+minPatience/4) - c.usual) / 4
-}
-
-// waited records that a caller has waited in vain.
-func (c *catalog) waited() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.late, c.probed = true, time.Now()
-}
-
-// isRefusal reports whether err is an answer all the same.
-func isRefusal(err error) bool {
-	return slices.ContainsFunc([]error{iofs.ErrNotExist, iofs.ErrPermission, iofs.ErrInvalid, errors.ErrUnsupported}, func(no error) bool {
-		return errors.Is(err, no)
-	})
-}
-
-// patience is how long a caller waits for an answer; 0 is for those who are not
-// to ask at all.
-func (c *catalog) patience(known bool) time.Duration {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case !known && !c.sick:
-		return firstLimit
-	case !known:
-		return sickLimit
-	case !c.late && c.usual == 0:
-		return maxPatience
-	case !c.late:
-		return min(maxPatience, max(minPatience, 4*c.usual))
-	case time.Since(c.probed) < probeEvery:
-		return 0
-	}
-	c.probed = time.Now()
-	return minPatience
 }

@@ -62,7 +62,8 @@ type queryView struct {
 }
 
 func (v queryView) list(ctx context.Context) (entries, error) {
-	return linkEntries{v.t.catalog.find(ctx, v.expr, v.query)}, nil
+	w := v.t.catalog.find(ctx, v.expr, v.query)
+	return linkEntries{w}, v.t.catalog.begin(ctx, w)
 }
 
 func (v queryView) lookup(ctx context.Context, id string) (child, error) {
@@ -101,7 +102,8 @@ type projectView struct {
 }
 
 func (v projectView) list(ctx context.Context) (entries, error) {
-	return linkEntries{v.t.catalog.sharedWith(ctx, v.project)}, nil
+	w := v.t.catalog.sharedWith(ctx, v.project)
+	return linkEntries{w}, v.t.catalog.begin(ctx, w)
 }
 
 func (v projectView) lookup(ctx context.Context, id string) (child, error) {

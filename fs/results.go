@@ -49,6 +49,42 @@ func (c *catalog) result(ctx context.Context, question string, find func(context
 	return r.walk
 }
 
+// begin returns when a walk has something to show, or has ended, and fails when the
+// service answers nothing meanwhile. A walk alone does not tell: a query that the
+// service does not sort has many answers before its first image.
+func (c *catalog) begin(ctx context.Context, w *walk) error {
+	for !w.ready(0) {
+		limit := c.patience(false)
+		switch {
+		case limit == 0:
+			return errSlow
+		case limit == sickLimit:
+			limit = minPatience // and then for as long as it takes to find out
+		default:
+			limit = sickLimit
+		}
+		wait, cancel := context.WithTimeout(ctx, limit)
+		_, _, _ = w.at(wait, 0) // how it has ended is for the reader to see
+		cancel()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if w.ready(0) {
+			return nil
+		}
+		_, err := shareFor(ctx, c, sickLimit, "anything", false, func() (*struct{}, error) {
+			for _, err := range c.service.Images(c.ctx, glanceapi.Query{Limit: 1}) {
+				return nil, err
+			}
+			return nil, nil
+		})
+		if err != nil && !isRefusal(err) && !w.ready(0) {
+			return err
+		}
+	}
+	return nil
+}
+
 // takeResult takes the answer to a question out of those that are kept, and
 // returns it; nil if there is none. Called with mu held.
 func (c *catalog) takeResult(question string) *result {

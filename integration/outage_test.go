@@ -127,6 +127,40 @@ func TestOutageOfQuestions(t *testing.T) {
 	}
 }
 
+// TestOutageOfTheUnknown: what was never asked before fails well before --timeout while
+// the service hangs, once it has failed it does so at once, and it is there when the
+// service is back.
+func TestOutageOfTheUnknown(t *testing.T) {
+	t.Parallel()
+	s := glancetest.New(t)
+	ids := s.AddN(t, 20)
+	m := mount(t, "--endpoint", s.URL, "--refresh", "100ms", "--timeout", "10m")
+	s.SetFaults(glancetest.Fault{Break: glancetest.Hang})
+	defer s.SetFaults()
+	query := filepath.Join(m.Dir, "query/status=active")
+	asked := []string{query, filepath.Join(m.Dir, "by-member/red"), filepath.Join(m.Dir, "images", ids[0], "members")}
+	for _, dir := range asked {
+		if _, err := try(nil, "timeout", "60", "ls", dir); err == nil || !strings.Contains(err.Error(), "Input/output error") {
+			t.Errorf("%s: %v", dir, err)
+		}
+	}
+	if want := `msg="list query/status=active"`; !strings.Contains(m.Stderr.String(), want) {
+		t.Errorf("the log has no %s", want)
+	}
+	// 60 questions of 2 s each would take longer than that.
+	if out, err := try(nil, "timeout", "60", "sh", "-c", `for i in $(seq 60); do ls "$1/name=$i"; done 2>&1 | grep -c "Input/output error"`, "sh", filepath.Dir(query)); err != nil || string(out) != "60\n" {
+		t.Errorf("%q of 60 have failed (%v)", out, err)
+	}
+	s.SetFaults()
+	err := eventually("what was asked", func() (bool, error) {
+		out, err := try(nil, "ls", query)
+		return strings.Count(string(out), "\n") == len(ids), err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 // TestKilledReader kills a reader in the middle of a read that has stalled. It
 // is gone at once, and soon after the stream is, which nobody else wants.
 func TestKilledReader(t *testing.T) {
