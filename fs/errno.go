@@ -21,6 +21,16 @@ var (
 	errReadOnly    = errors.New("not changeable")
 	errNoAttr      = errors.New("no such attribute")
 	errNameTooLong = errors.New("name longer than 255 bytes")
+	errTooMany     = errors.New("as many files as editors may have")
+	errTooLong     = errors.New("longer than a text may be")
+	errBeyond      = errors.New("nothing is there or behind")
+)
+
+// What programs know what to do with, and so is neither logged nor kept as a reason.
+const (
+	errnoUnsupported = syscall.ENOTSUP
+	errnoExists      = syscall.EEXIST
+	errnoRange       = syscall.ERANGE
 )
 
 // What the kernel is told of requests that no node is asked.
@@ -53,6 +63,9 @@ var errnos = []struct {
 	{errNoAttr, syscall.ENODATA},
 	{errReadOnly, syscall.EPERM},
 	{errNameTooLong, syscall.ENAMETOOLONG},
+	{errTooMany, syscall.ENOSPC},
+	{errTooLong, syscall.EFBIG},
+	{errBeyond, syscall.ENXIO},
 	{errDiscarded, syscall.ECANCELED},
 	{errStopped, syscall.ECANCELED},
 	{errLost, syscall.ESTALE},

@@ -220,7 +220,7 @@ func (o *opening) Lseek(_ context.Context, off uint64, whence uint32) (uint64, s
 	if info := o.fixedAs(); info != nil {
 		switch size := uint64(info.Size()); {
 		case off >= size:
-			return 0, o.in.t.errno("seek in a draft", syscall.ENXIO)
+			return 0, o.in.t.errno("seek in a draft", errBeyond)
 		case whence == unix.SEEK_HOLE:
 			return size, 0
 		}

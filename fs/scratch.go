@@ -5,7 +5,6 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -60,7 +59,7 @@ func (p *scratchpad) add(image, name string, by process, text []byte) (*scratch,
 	defer p.mu.Unlock()
 	p.tidy()
 	if p.n >= maxScratch {
-		return nil, syscall.ENOSPC
+		return nil, errTooMany
 	}
 	p.serial++
 	s := &scratch{serial: p.serial, text: text, writer: by, touched: time.Now()}

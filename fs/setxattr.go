@@ -17,13 +17,13 @@ import (
 func (t *tree) setxattr(ctx context.Context, id, name, value string, flags uint32) syscall.Errno {
 	key, ok := strings.CutPrefix(name, fieldPrefix)
 	if !ok {
-		return syscall.ENOTSUP
+		return errnoUnsupported
 	}
 	have, there, err := t.attribute(ctx, id, name)
 	switch {
 	case err != nil:
 	case there && flags&unix.XATTR_CREATE != 0:
-		return syscall.EEXIST
+		return errnoExists
 	case !there && flags&unix.XATTR_REPLACE != 0:
 		err = errNoAttr
 	case there && have == value && isFixed(key):
@@ -38,7 +38,7 @@ func (t *tree) setxattr(ctx context.Context, id, name, value string, flags uint3
 func (t *tree) removexattr(ctx context.Context, id, name string) syscall.Errno {
 	key, ok := strings.CutPrefix(name, fieldPrefix)
 	if !ok {
-		return syscall.ENOTSUP
+		return errnoUnsupported
 	}
 	_, there, err := t.attribute(ctx, id, name)
 	switch {

@@ -1,8 +1,6 @@
 package fs
 
 import (
-	"syscall"
-
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
@@ -23,7 +21,7 @@ func overwrite(text, p []byte, off int64, end bool) ([]byte, error) {
 func resize(text []byte, size uint64) ([]byte, error) {
 	switch n := uint64(len(text)); {
 	case size > maxText:
-		return text, syscall.EFBIG
+		return text, errTooLong
 	case size > n:
 		return append(text, make([]byte, size-n)...), nil
 	}

@@ -191,8 +191,8 @@ func (n *node) Fsync(context.Context, gofs.FileHandle, uint32) syscall.Errno { r
 
 // Setxattr refuses in the way that lets cp -p go on.
 func (n *node) Setxattr(context.Context, string, []byte, uint32) syscall.Errno {
-	return syscall.ENOTSUP
+	return errnoUnsupported
 }
 
 // Removexattr refuses as Setxattr does.
-func (n *node) Removexattr(context.Context, string) syscall.Errno { return syscall.ENOTSUP }
+func (n *node) Removexattr(context.Context, string) syscall.Errno { return errnoUnsupported }

@@ -46,7 +46,7 @@ func (t *tree) attributes(img glanceapi.Image) map[string]string {
 // for it. A dest of no length asks for the size only.
 func answer(value string, dest []byte) (uint32, syscall.Errno) {
 	if len(dest) > 0 && len(value) > len(dest) {
-		return uint32(len(value)), syscall.ERANGE
+		return uint32(len(value)), errnoRange
 	}
 	return uint32(copy(dest, value) + max(0, len(value)-len(dest))), 0
 }

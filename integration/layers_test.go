@@ -1,7 +1,12 @@
 package integration
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -38,4 +43,57 @@ func TestLayers(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Which error a user sees is decided in fs/errno.go. Elsewhere in fs an errno may be
+// compared with what the kernel has said, by ==, != or errors.Is, and is not written
+// otherwise.
+func TestErrnosInOnePlace(t *testing.T) {
+	files, err := filepath.Glob("../fs/*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, path := range files {
+		if name := filepath.Base(path); name == "errno.go" || strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		set := token.NewFileSet()
+		file, err := parser.ParseFile(set, path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		compared := make(map[ast.Expr]bool)
+		ast.Inspect(file, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.BinaryExpr:
+				if n.Op == token.EQL || n.Op == token.NEQ {
+					compared[n.X], compared[n.Y] = true, true
+				}
+			case *ast.CallExpr:
+				if qualified(n.Fun) == "errors.Is" {
+					compared[n.Args[1]] = true
+				}
+			case *ast.SelectorExpr:
+				if errnoName.MatchString(qualified(n)) && !compared[n] {
+					t.Errorf("%s: %s is made outside errno.go", set.Position(n.Pos()), qualified(n))
+				}
+			}
+			return true
+		})
+	}
+}
+
+var errnoName = regexp.MustCompile(`^(syscall|unix)\.E[A-Z0-9]+$`)
+
+// qualified is how a name of another package is written, "" for anything else.
+func qualified(e ast.Expr) string {
+	s, ok := e.(*ast.SelectorExpr)
+	if !ok {
+		return ""
+	}
+	x, ok := s.X.(*ast.Ident)
+	if !ok {
+		return ""
+	}
+	return x.Name + "." + s.Sel.Name
 }
