@@ -37,15 +37,9 @@ func (d *imageData) stable() gofs.StableAttr {
 
 func (d *imageData) identity() identity { return identity{"data", d.id} }
 
-// life is short for attributes although the data never changes, because they
-// also tell how much of it this host holds, which costs no request. Data that
-// is yet to come is looked for each time.
-func (d *imageData) life() (entry, attr time.Duration) {
-	if img, ok := d.t.catalog.known(d.id); ok && img.Status != "active" {
-		return d.t.catalog.refresh, 0
-	}
-	return d.t.catalog.refresh, time.Second
-}
+// life is none for attributes although the data never changes, because they
+// also tell how much of it this host holds; that costs no request.
+func (d *imageData) life() (entry, attr time.Duration) { return d.t.catalog.refresh, 0 }
 
 func (d *imageData) stat(ctx context.Context, a *fuse.Attr) error {
 	img, err := d.current(ctx)

@@ -213,8 +213,10 @@ func options(c Config) *gofs.Options {
 			// falls back, noisily, each time.
 			DisableSplice:        true,
 			EnableSymlinkCaching: true,
-			ExtraCapabilities:    fuse.CAP_HANDLE_KILLPRIV_V2,
-			Logger:               logger,
+			// Or each read of image data would ask for its attributes first.
+			ExplicitDataCacheControl: true,
+			ExtraCapabilities:        fuse.CAP_HANDLE_KILLPRIV_V2,
+			Logger:                   logger,
 			PanicHandler: func(v any) fuse.Status {
 				c.Log.Error("panic", "value", v, "stack", string(debug.Stack()))
 				return fuse.EIO
