@@ -68,6 +68,14 @@ func (b *Blob) Verification() Verification {
 	return b.state
 }
 
+// Mismatches is how often the blob was compared with its digest, as a whole, and
+// did not match: what was read of it before then may be wrong.
+func (b *Blob) Mismatches() int {
+	b.store.mu.Lock()
+	defer b.store.mu.Unlock()
+	return b.mismatches
+}
+
 // decide settles the state. Called with mu held.
 func (b *Blob) decide(v Verification) {
 	if b.state == Unverified {
@@ -169,11 +177,13 @@ func (b *Blob) hash() error {
 // marked as what it is. Called with mu held; gives it up while punching.
 func (b *Blob) mismatch() {
 	b.store.stats.Mismatched++
-	if b.mismatches++; b.mismatches >= maxMismatches {
+	if b.mismatches+1 == maxMismatches {
+		b.mismatches++
 		b.decide(Mismatched)
 		return
 	}
 	b.store.dropBlocks(b)
+	b.mismatches++   // when nobody can read them any more
 	close(b.verdict) // whoever waits fetches once more
 	b.verdict = make(chan struct{})
 }

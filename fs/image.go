@@ -29,6 +29,7 @@ type imageData struct {
 	blob  *cache.Blob     // opened when first needed, closed when the kernel forgets the node
 	image glanceapi.Image // as it was then: what is open stays when the image goes
 	line  *line           // says so to the process that follows; nil while none is written
+	wrong int             // how often the blob had not matched when the kernel began to keep what it reads
 }
 
 func (d *imageData) stable() gofs.StableAttr {
@@ -101,7 +102,8 @@ func (d *imageData) Getattr(ctx context.Context, _ gofs.FileHandle, out *fuse.At
 }
 
 // Open lets the kernel keep what it has read before: the data of an active
-// image never changes.
+// image never changes. What it has read of a blob that was dropped since, because
+// it did not match, may be wrong.
 func (d *imageData) Open(ctx context.Context, flags uint32) (gofs.FileHandle, uint32, syscall.Errno) {
 	if flags&openAgain != 0 {
 		return d.openAgain(ctx, flags)
@@ -123,11 +125,25 @@ func (d *imageData) Open(ctx context.Context, flags uint32) (gofs.FileHandle, ui
 	if img.Status != "active" || img.Size <= 0 {
 		return nil, open, 0
 	}
-	if _, err := d.open(ctx); err != nil {
+	blob, err := d.open(ctx)
+	if err != nil {
 		return nil, 0, d.t.errno("open data of image "+d.id, err)
 	}
 	d.t.data.Store(d.stable().Ino, d)
-	return nil, open | fuse.FOPEN_KEEP_CACHE, 0
+	if d.unchanged(blob.Mismatches()) {
+		open |= fuse.FOPEN_KEEP_CACHE
+	}
+	return nil, open, 0
+}
+
+// unchanged reports whether the blob has matched since it was last opened, or was
+// not compared.
+func (d *imageData) unchanged(mismatches int) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	same := d.wrong == mismatches
+	d.wrong = mismatches
+	return same
 }
 
 // Read returns all of dest, up to the end of the data, or an error and

@@ -233,6 +233,26 @@ func TestWrongBytes(t *testing.T) {
 	}
 }
 
+// TestWrongOnce has an image spoiled on the way. Once it has been found out nobody
+// who opens it reads those bytes again, from the kernel's cache for one.
+func TestWrongOnce(t *testing.T) {
+	s := glancetest.New(t)
+	data := noise(t.Name(), 3<<20)
+	id := s.Add(t, "disk", data)
+	s.SetFaults(glancetest.Fault{Match: glancetest.IsData, Invert: true})
+	m := mount(t, "--endpoint", s.URL)
+	file := filepath.Join(m.Dir, "images", id, "data")
+	run(t, "cat", file)
+	err := eventually("it has been compared", func() (bool, error) {
+		return strings.Contains(m.Stderr.String(), "does not match its checksum"), nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.SetFaults()
+	sha512sum(t, file, data)
+}
+
 // TestStrict: no byte is given out before all of the image is verified.
 func TestStrict(t *testing.T) {
 	s := glancetest.New(t)
