@@ -111,7 +111,7 @@ func TestParseSize(t *testing.T) {
 	dir := t.TempDir()
 	for in, want := range map[string]int64{
 		"67108864": 64 << 20, "64M": 64 << 20, "64MiB": 64 << 20, "1.5G": 3 << 29, "2TiB": 2 << 40,
-		"1": -1, "63M": -1, "x": -1, "": -1, "5X": -1, "1e9G": -1, "-5G": -1, "99999999999T": -1,
+		"4M": 4 << 20, "1": -1, "3M": -1, "x": -1, "": -1, "5X": -1, "1e9G": -1, "-5G": -1, "99999999999T": -1,
 	} {
 		got, err := ParseSize(in, dir)
 		if (err != nil) != (want < 0) || err == nil && got != want {

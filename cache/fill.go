@@ -72,16 +72,18 @@ func (r *run) at(pos int64) {
 	f.sum = 0
 }
 
-// wholeAhead is how far ahead of its readers a stream is read that cannot be had
-// from anywhere but the start: giving it up costs everything again.
+// wholeAhead is how far ahead of its readers a stream is read, at most, that cannot
+// be had from anywhere but the start: giving it up costs everything again. So does
+// what makes way in a small cache for what comes after it, before it was read.
 const wholeAhead = 64 << 20
 
 // room waits while the stream is further ahead of its readers than is of use.
 func (r *run) room(ctx context.Context, pos int64) error {
 	s := r.blob.store
+	most := min(wholeAhead, s.room.size/2)
 	for {
 		s.mu.Lock()
-		ahead := r.blob.seeks == fromStart && pos >= r.sequence.want+wholeAhead
+		ahead := r.blob.seeks == fromStart && pos >= r.sequence.want+most
 		s.mu.Unlock()
 		if !ahead {
 			return nil

@@ -10,13 +10,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// minSize is the least budget that lets several readers of different places
-// make progress: an extent for each of a few streams and their readers.
-const minSize = 16 * ExtentSize
+// minSize is the least budget. It is exceeded by what is in use at the moment, an
+// extent for each stream, so readers of different places make progress all the same.
+const minSize = ExtentSize
 
 // ParseSize reads a budget: bytes, with one of the suffixes K, M, G and T or
 // KiB to TiB for powers of 1024, or a percentage of the file system that dir is
-// or will be on. Less than 64 MiB and more than 100% are refused.
+// or will be on. Less than 4 MiB and more than 100% are refused.
 func ParseSize(s, dir string) (int64, error) {
 	number, scale := s, 1.0
 	if i := strings.IndexFunc(s, func(r rune) bool { return r != '.' && (r < '0' || r > '9') }); i >= 0 {

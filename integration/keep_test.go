@@ -276,7 +276,7 @@ func TestSmallDisk(t *testing.T) {
 	for name, c := range map[string]struct {
 		flag string
 		most int64
-	}{"budget": {"64MiB", 64<<20 + 8*4<<20}, "full disk": {"1GiB", 96 << 20}} {
+	}{"budget": {"4MiB", 4<<20 + 8*4<<20}, "full disk": {"1GiB", 96 << 20}} {
 		t.Run(name, func(t *testing.T) {
 			s := glancetest.New(t)
 			data := noise(t.Name(), 200<<20)

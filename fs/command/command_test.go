@@ -43,7 +43,7 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"mount", "--log-level=loud", empty}, exitUsage, "loud"},
 		{[]string{"mount", "--log-format=xml", empty}, exitUsage, "xml"},
 		{[]string{"mount", "--verify=perhaps", nobody, cache, empty}, exitUsage, "perhaps"},
-		{[]string{"mount", "--cache-size=1", nobody, cache, empty}, exitUsage, "64 MiB"},
+		{[]string{"mount", "--cache-size=1", nobody, cache, empty}, exitUsage, "4 MiB"},
 		{[]string{"mount", nobody, "--cache-dir", file, empty}, exitUsage, file + " is no directory"},
 		{[]string{"mount", nobody, "--cache-dir", file + "/x", empty}, exitUsage, "not a directory"},
 		{[]string{"cache", "verify", "--cache-dir", file}, exitSystem, "not a directory"},
