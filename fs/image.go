@@ -30,6 +30,9 @@ type imageData struct {
 	image glanceapi.Image // as it was then: what is open stays when the image goes
 	line  *line           // says so to the process that follows; nil while none is written
 	wrong int             // how often the blob had not matched when the kernel began to keep what it reads
+
+	direct bool   // whoever opened it last reads past the page cache
+	waited waited // the last wait in vain
 }
 
 func (d *imageData) stable() gofs.StableAttr {
@@ -130,18 +133,19 @@ func (d *imageData) Open(ctx context.Context, flags uint32) (gofs.FileHandle, ui
 		return nil, 0, d.t.errno("open data of image "+d.id, err)
 	}
 	d.t.data.Store(d.stable().Ino, d)
-	if d.unchanged(blob.Mismatches()) {
+	if d.opened(flags, blob.Mismatches()) {
 		open |= fuse.FOPEN_KEEP_CACHE
 	}
 	return nil, open, 0
 }
 
-// unchanged reports whether the blob has matched since it was last opened, or was
-// not compared.
-func (d *imageData) unchanged(mismatches int) bool {
+// opened notes an open, and reports whether the blob has matched since the last
+// one, or was not compared.
+func (d *imageData) opened(flags uint32, mismatches int) (same bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	same := d.wrong == mismatches
+	d.direct = flags&syscall.O_DIRECT != 0
+	same = d.wrong == mismatches
 	d.wrong = mismatches
 	return same
 }
@@ -159,7 +163,18 @@ func (d *imageData) Read(ctx context.Context, h gofs.FileHandle, dest []byte, of
 	return fuse.ReadResultData(dest[:n]), 0
 }
 
-func (d *imageData) read(ctx context.Context, dest []byte, off int64) (int, error) {
+func (d *imageData) read(ctx reader, dest []byte, off int64) (int, error) {
+	if err := d.again(ctx, off); err != nil {
+		return 0, err
+	}
+	n, err := d.readAt(ctx, dest, off)
+	if errors.Is(err, cache.ErrTimeout) {
+		d.told(ctx, off, off+int64(len(dest)), err)
+	}
+	return n, err
+}
+
+func (d *imageData) readAt(ctx context.Context, dest []byte, off int64) (int, error) {
 	blob, err := d.open(ctx)
 	if err != nil {
 		return 0, err
