@@ -185,8 +185,11 @@ func (d *imageData) readAt(ctx context.Context, dest []byte, off int64) (int, er
 		}
 	}
 	n, err := blob.ReadAt(ctx, dest, off)
-	if errors.Is(err, iofs.ErrNotExist) {
+	switch {
+	case errors.Is(err, iofs.ErrNotExist):
 		err = errNoData // the file is there; what it showed is gone
+	case errors.Is(err, iofs.ErrInvalid):
+		err = fmt.Errorf("not understood by the service: %v", err) // the reader has asked for nothing wrong
 	}
 	return n, err
 }

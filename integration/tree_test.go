@@ -70,6 +70,23 @@ func TestStates(t *testing.T) {
 	}
 }
 
+// TestDataRefused reads images whose data the service does not give.
+func TestDataRefused(t *testing.T) {
+	s := glancetest.New(t)
+	m := mount(t, "--endpoint", s.URL, "--timeout", "1s")
+	for status, want := range map[int]string{
+		http.StatusForbidden: "Permission denied", http.StatusNotFound: "No data available", http.StatusNoContent: "No data available",
+		http.StatusBadRequest: "Input/output error", http.StatusRequestedRangeNotSatisfiable: "Input/output error", http.StatusFound: "Input/output error",
+	} {
+		id := s.Add(t, "disk", noise(t.Name(), 1000))
+		s.SetFaults(glancetest.Fault{Match: glancetest.IsData, Status: status})
+		_, err := try(nil, "cat", filepath.Join(m.Dir, "images", id, "data"))
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%d: %v, want %q", status, err, want)
+		}
+	}
+}
+
 // TestRefused does what must not work, and sees it not work.
 func TestRefused(t *testing.T) {
 	s := glancetest.New(t)
