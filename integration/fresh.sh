@@ -13,6 +13,7 @@ if [ "${1-}" != --inside ]; then
 	cd "$(dirname "$0")/.."
 	sh integration/install.sh packages
 	root=$(mktemp -d "${TMPDIR:-/var/tmp}/glancefs-fresh.XXXXXX")
+	chmod 755 "$root" # which is for every user of it
 	trap 'rm -rf --one-file-system "$root" "$root.log"' EXIT
 	trap 'exit 1' HUP INT TERM
 	debootstrap --variant=minbase --include=ca-certificates,git,make bookworm "$root" >"$root.log" 2>&1 || {
