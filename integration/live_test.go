@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -15,36 +14,6 @@ import (
 
 	"glancefs/glanceapi/glancetest"
 )
-
-// worker returns the process that serves a mount at present.
-func (m *Mount) worker() (int, error) {
-	var pid int
-	err := eventually("a worker", func() (bool, error) {
-		out, err := try(nil, "pgrep", "-P", strconv.Itoa(m.cmd.Process.Pid), "-x", "glancefs-worker")
-		if err != nil {
-			return false, err
-		}
-		pid, err = strconv.Atoi(strings.TrimSpace(string(out)))
-		return err == nil, err
-	})
-	return pid, err
-}
-
-// killWorker kills the process that serves a mount.
-func (m *Mount) killWorker(tb testing.TB) {
-	tb.Helper()
-	pid, err := m.worker()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	syscall.Kill(pid, syscall.SIGKILL)
-	err = eventually("the end of the worker", func() (bool, error) {
-		return syscall.Kill(pid, 0) == syscall.ESRCH, nil
-	})
-	if err != nil {
-		tb.Fatal(err)
-	}
-}
 
 // TestOpenOutlives has files open in each way while who serves them dies.
 func TestOpenOutlives(t *testing.T) {
@@ -123,81 +92,6 @@ func TestWriterOutlives(t *testing.T) {
 	}
 	if all := images(t, s, "disk"); len(all) != 1 {
 		t.Errorf("it has made %+v", all)
-	}
-}
-
-// TestUpgrade replaces the program under a mount: the new one goes on with what is
-// open, and one that does not work does not get so far.
-func TestUpgrade(t *testing.T) {
-	t.Parallel()
-	s := glancetest.New(t)
-	data := noise(t.Name(), 4<<20)
-	id := s.Add(t, "disk", data)
-	bin := upgradable(t)
-	m := mountAs(t, []string{"env", "PATH=" + bin}, nil, "--endpoint", s.URL)
-	file := filepath.Join(m.Dir, "images", id, "data")
-	f, err := os.Open(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	reads := func() {
-		t.Helper()
-		got := make([]byte, 4096)
-		if _, err := f.ReadAt(got, 1<<20); err != nil || !bytes.Equal(got, data[1<<20:1<<20+4096]) {
-			t.Fatal(err)
-		}
-	}
-	for _, version := range []string{"next", "last"} {
-		replace(t, bin, version)
-		if out := run(t, "glancefs", "upgrade", m.Dir); !bytes.HasPrefix(out, []byte("glancefs "+version+", process ")) {
-			t.Errorf("%q", out)
-		}
-		reads()
-	}
-	for what, text := range map[string]string{"no program": "no program", "one that ends": "#!/bin/false\n"} {
-		path := filepath.Join(bin, "new")
-		if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Rename(path, filepath.Join(bin, "glancefs")); err != nil {
-			t.Fatal(err)
-		}
-		if out, err := try(nil, "glancefs", "upgrade", m.Dir); err == nil {
-			t.Errorf("upgraded to %s: %q", what, out)
-		}
-		reads()
-		if out := run(t, "glancefs", "status", m.Dir); !bytes.Contains(out, []byte(" of glancefs last, ")) || !bytes.Contains(out, []byte("came to nothing")) {
-			t.Errorf("after an upgrade to %s: %q", what, out)
-		}
-	}
-	m.killWorker(t) // what is at the path now does not matter
-	reads()
-}
-
-// upgradable is a directory with a glancefs of its own.
-func upgradable(t *testing.T) string {
-	t.Helper()
-	require(t)
-	dir, err := os.MkdirTemp(scratch(), "bin")
-	if err != nil {
-		t.Fatal(err)
-	}
-	replace(t, dir, "first")
-	return dir
-}
-
-// replace puts a glancefs of another version in the place of the one in a
-// directory, as a package does.
-func replace(t *testing.T, dir, version string) {
-	t.Helper()
-	path := filepath.Join(dir, "new")
-	out, err := exec.Command("go", "build", "-ldflags=-X main.version="+version, "-o", path, "glancefs").CombinedOutput()
-	if err == nil {
-		err = os.Rename(path, filepath.Join(dir, "glancefs"))
-	}
-	if err != nil {
-		t.Fatalf("building glancefs: %v: %s", err, out)
 	}
 }
 
@@ -321,81 +215,4 @@ func TestLive(t *testing.T) {
 		t.Error(err)
 	}
 	t.Logf("left: %+v; before: %+v", m.held(t), before)
-}
-
-// TestKeeperKilled kills the process that keeps a mount: the one that serves it
-// does not outlive it, nobody hangs, and the mountpoint can be used again.
-func TestKeeperKilled(t *testing.T) {
-	t.Parallel()
-	s := glancetest.New(t)
-	data := noise(t.Name(), 1<<20)
-	id := s.Add(t, "disk", data)
-	m := mount(t, "--endpoint", s.URL)
-	file := filepath.Join(m.Dir, "images", id, "data")
-	sha512sum(t, file, data)
-	m.cmd.Process.Kill()
-	<-m.done
-	err := eventually("the end of the worker", func() (bool, error) {
-		_, err := try(nil, "stat", "-f", m.Dir)
-		return err != nil && strings.Contains(err.Error(), "not connected"), err
-	})
-	if err != nil {
-		t.Error(err)
-	}
-	run(t, "glancefs", "umount", m.Dir)
-	m.Again(t)
-	sha512sum(t, file, data)
-}
-
-// TestNoWorkerLives kills every worker: the fifth is the last one.
-func TestNoWorkerLives(t *testing.T) {
-	t.Parallel()
-	s := glancetest.New(t)
-	m := mount(t, "--endpoint", s.URL)
-	for range deathsPerMinute + 1 {
-		m.killWorker(t)
-	}
-	select {
-	case <-m.done:
-	case <-time.After(patience):
-		t.Fatal("it goes on")
-	}
-	if _, mounted := connection(m.Dir); mounted || m.cmd.ProcessState.ExitCode() != 2 {
-		t.Errorf("mounted: %t; %s", mounted, m.cmd.ProcessState)
-	}
-	if !strings.Contains(m.Stderr.String(), "no worker lives") {
-		t.Errorf("it says %s", m.Stderr)
-	}
-}
-
-// TestGivesWayDead has workers that hang be replaced, more of them than may die: each
-// is ended, and its successor serves.
-func TestGivesWayDead(t *testing.T) {
-	t.Parallel()
-	s := glancetest.New(t)
-	data := noise(t.Name(), 1<<20)
-	id := s.Add(t, "disk", data)
-	m := mount(t, "--endpoint", s.URL)
-	for range deathsPerMinute + 2 {
-		pid, err := m.worker()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
-			t.Fatal(err)
-		}
-		if err := m.cmd.Process.Signal(syscall.SIGUSR2); err != nil {
-			t.Fatal(err)
-		}
-		err = eventually("the end of the worker", func() (bool, error) {
-			return syscall.Kill(pid, 0) == syscall.ESRCH, nil
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		sameAt(t, filepath.Join(m.Dir, "images", id, "data"), data, 4096, 4096)
-	}
-	if !strings.Contains(m.Stderr.String(), "was to give way") {
-		t.Errorf("it says %s", m.Stderr)
-	}
 }

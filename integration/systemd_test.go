@@ -8,13 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
-
-	gofs "github.com/hanwen/go-fuse/v2/fs"
-	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"glancefs/glanceapi/glancetest"
 )
@@ -112,125 +108,6 @@ func TestNotify(t *testing.T) {
 	if err := m.wait(); err != nil {
 		t.Error(err)
 	}
-}
-
-// A stuckDisk is a directory whose file system tells nothing of its space while
-// it is stuck.
-type stuckDisk struct {
-	dir string
-
-	mu       sync.Mutex
-	released chan struct{} // closed when it is not stuck
-}
-
-func newStuckDisk(t *testing.T) *stuckDisk {
-	t.Helper()
-	below, err := os.MkdirTemp(scratch(), "below")
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := &stuckDisk{dir: below + "-stuck", released: make(chan struct{})}
-	close(d.released)
-	root, err := gofs.NewLoopbackRoot(below)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Mkdir(d.dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	server, err := gofs.Mount(d.dir, &stuckNode{root.(*gofs.LoopbackNode), d}, &gofs.Options{MountOptions: fuse.MountOptions{DirectMount: true}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { server.Unmount() })
-	return d
-}
-
-// stick makes it stuck, until what it returns is called, once or more.
-func (d *stuckDisk) stick() (release func()) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.released = make(chan struct{})
-	return sync.OnceFunc(func() { close(d.released) })
-}
-
-// stuckNode is a file or directory of a stuckDisk.
-type stuckNode struct {
-	*gofs.LoopbackNode
-	disk *stuckDisk
-}
-
-func (n *stuckNode) WrapChild(_ context.Context, ops gofs.InodeEmbedder) gofs.InodeEmbedder {
-	return &stuckNode{ops.(*gofs.LoopbackNode), n.disk}
-}
-
-func (n *stuckNode) Statfs(ctx context.Context, out *fuse.StatfsOut) syscall.Errno {
-	n.disk.mu.Lock()
-	released := n.disk.released
-	n.disk.mu.Unlock()
-	<-released
-	return n.LoopbackNode.Statfs(ctx, out)
-}
-
-// TestWatchdog has a mount hang, whose processes are alive: the watchdog does not
-// hear of it for as long as it does, and before that ends all of them the one that
-// serves is replaced. What asks is a process of its own, of which there is one at
-// most.
-func TestWatchdog(t *testing.T) {
-	t.Parallel()
-	require(t)
-	s := glancetest.New(t)
-	systemd := newSystemd(t)
-	disk := newStuckDisk(t)
-	m := mountEnv(t, systemd.environ(8*time.Second), "--endpoint", s.URL, "--cache-dir", disk.dir, "--cache-size", "1GiB")
-	systemd.hears(t, "WATCHDOG=1")
-	release := disk.stick()
-	defer release()
-	// What was under way may still be told, nothing after that.
-	systemd.told(2*time.Second, func(string) bool { return false })
-	if m, err := systemd.told(time.Second, func(m string) bool { return strings.Contains(m, "WATCHDOG") }); err == nil {
-		t.Errorf("of a mount that hangs the watchdog hears %q", m)
-	}
-	err := eventually("one process to ask", func() (bool, error) {
-		out, err := try(nil, "pgrep", "-fc", "probe "+m.Dir)
-		return strings.TrimSpace(string(out)) == "1", err
-	})
-	if err != nil {
-		t.Error(err)
-	}
-	// It does not hold the kernel's end of the mount.
-	if out, err := try(nil, "sh", "-c", `ls -l /proc/$(pgrep -f "probe $1")/fd`, "sh", m.Dir); err != nil || strings.Contains(string(out), "/dev/fuse") {
-		t.Errorf("who asks has open: %s, %v", out, err)
-	}
-	err = eventually("the end of the worker", func() (bool, error) {
-		return strings.Contains(m.Stderr.String(), "its worker is killed"), nil
-	})
-	if err != nil {
-		t.Error(err)
-	}
-	release() // what waits for a disk cannot be killed
-	systemd.hears(t, "WATCHDOG=1")
-	run(t, "ls", m.Dir)
-}
-
-// TestStuckSystemd: a systemd that takes no messages any more does not keep a mount
-// from its work, nor from ending.
-func TestStuckSystemd(t *testing.T) {
-	t.Parallel()
-	s := glancetest.New(t)
-	data := noise(t.Name(), 1000)
-	id := s.Add(t, "disk", data)
-	systemd := newSystemd(t)
-	m := mountEnv(t, systemd.environ(2*time.Second), "--endpoint", s.URL)
-	err := eventually("systemd to be deaf", func() (bool, error) {
-		return strings.Contains(m.Stderr.String(), "systemd not told"), nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	m.cmd.Process.Signal(syscall.SIGHUP)
-	sha512sum(t, filepath.Join(m.Dir, "images", id, "data"), data)
-	m.Stop(t)
 }
 
 // TestReload changes the account under a mount: SIGHUP makes it that of another
