@@ -29,7 +29,7 @@ func disk(t *testing.T, s *Store) (n int64) {
 func TestBudget(t *testing.T) {
 	for _, whole := range []bool{false, true} {
 		src := newMemory(96<<20, whole)
-		s := open(t, minSize/4, time.Minute)
+		s := open(t, 4*ExtentSize, time.Minute)
 		b := blob(t, s, src)
 		const readers = 4
 		var wg sync.WaitGroup
@@ -42,7 +42,7 @@ func TestBudget(t *testing.T) {
 				}
 				for range n {
 					check(t, b, src, r.Int64N(b.Size()-1<<20), 1+r.Int64N(1<<20))
-					if got, most := disk(t, s), int64(minSize/4+3*readers*ExtentSize); got > most {
+					if got, most := disk(t, s), int64((4+3*readers)*ExtentSize); got > most {
 						t.Errorf("%d bytes on disk, budget %d", got, s.room.size)
 					}
 				}
