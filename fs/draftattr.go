@@ -75,13 +75,17 @@ func (f *draftFile) Setxattr(ctx context.Context, name string, value []byte, fla
 	return f.t.errno("setxattr", f.setAttr(key, string(value), flags))
 }
 
-// Removexattr takes back what Setxattr has set.
+// Removexattr takes back what Setxattr has set. What the bytes say stays, which is
+// no failure: rsync -X removes whatever the file that it copies does not have.
 func (f *draftFile) Removexattr(ctx context.Context, name string) syscall.Errno {
 	key, ok := strings.CutPrefix(name, fieldPrefix)
 	if !ok {
 		return f.node.Removexattr(ctx, name)
 	}
 	if _, ok := f.known().Attrs[key]; !ok {
+		if _, found := f.attrs()[name]; found {
+			return 0
+		}
 		return f.t.errno("removexattr", errNoAttr)
 	}
 	return f.t.errno("removexattr", f.changeAttrs(func(m map[string]string) { delete(m, key) }))

@@ -123,6 +123,7 @@ func TestWriters(t *testing.T) {
 		"dd fsync":        {`dd if=disk.raw of="$out" bs=1M status=none conv=fsync`, data},
 		"rsync":           {`rsync disk.raw "$out"`, data},
 		"rsync -a":        {`rsync -a disk.raw "$out"`, data},
+		"rsync -aX":       {`rsync -aHAX disk.raw "$out"`, data},
 		"rsync inplace":   {`rsync --inplace disk.raw "$out"`, data},
 		"rsync -a -in":    {`chmod 640 disk.raw; rsync -a --inplace disk.raw "$out"`, data},
 		"curl":            {`curl -sS -o "$out" "file://$PWD/disk.raw"`, data},
