@@ -53,7 +53,7 @@ func (d *imageData) stat(ctx context.Context, a *fuse.Attr) error {
 	if img.Status == "queued" {
 		return d.statQueued(a, img)
 	}
-	d.t.own(a, syscall.S_IFREG|0o444, img.UpdatedAt)
+	d.t.own(a, syscall.S_IFREG|0o444, changedAt(img))
 	// Whatever becomes of the image, its size stays: a file that shrinks reads
 	// as one that has ended.
 	sized(a, max(img.Size, 0), d.t.held(img))

@@ -34,8 +34,16 @@ type membersView struct {
 func (t *tree) changed(id string) func() time.Time {
 	return func() time.Time {
 		img, _ := t.catalog.known(id)
-		return img.UpdatedAt
+		return changedAt(img)
 	}
+}
+
+// changedAt is when an image was changed, or made where the service does not say.
+func changedAt(img glanceapi.Image) time.Time {
+	if img.UpdatedAt.IsZero() {
+		return img.CreatedAt
+	}
+	return img.UpdatedAt
 }
 
 func (v membersView) list(ctx context.Context) (entries, error) {

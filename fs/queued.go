@@ -19,7 +19,7 @@ func (d *imageData) statQueued(a *fuse.Attr, img glanceapi.Image) error {
 	if draft := d.t.incoming.filler(d.id); draft != nil {
 		return d.t.statDraft(a, draft, nil)
 	}
-	d.t.own(a, syscall.S_IFREG|0o644, img.UpdatedAt)
+	d.t.own(a, syscall.S_IFREG|0o644, changedAt(img))
 	return nil
 }
 

@@ -150,6 +150,9 @@ const blockSize = 1 << 20
 func (t *tree) own(a *fuse.Attr, mode uint32, changed time.Time) {
 	a.Mode, a.Nlink, a.Blksize = mode, 1, blockSize
 	a.Uid, a.Gid = t.uid, t.gid
+	if changed.IsZero() { // not known; the year 1 is no time to most programs
+		changed = time.Unix(0, 0)
+	}
 	a.SetTimes(&changed, &changed, &changed)
 }
 
