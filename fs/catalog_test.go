@@ -98,6 +98,30 @@ func TestListingShowsChanges(t *testing.T) {
 	asked(t, s, 2)
 }
 
+// TestListingAfterLeaving has the service list an image no more because of what was
+// done here. The next listing shows it, not only those after that.
+func TestListingAfterLeaving(t *testing.T) {
+	s := glancetest.New(t)
+	all := s.AddN(t, 2)
+	c := catalogOf(t, s, time.Hour)
+	// What has changed is told at once, and does not show it; all takes longer.
+	s.SetFaults(glancetest.Fault{Match: func(r *http.Request) bool { return r.Method == http.MethodGet && !r.URL.Query().Has("updated_at") }, Latency: 200 * time.Millisecond})
+	ids(t, c)
+	r, err := http.NewRequest(http.MethodDelete, s.URL+"/v2/images/"+all[0], nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	c.joined(all[0], false)
+	if got := ids(t, c); !slices.Equal(got, all[1:]) {
+		t.Errorf("listed %v, want %v", got, all[1:])
+	}
+}
+
 func TestNamedAfterRename(t *testing.T) {
 	s := glancetest.New(t)
 	id := s.Add(t, "before", []byte("x"))

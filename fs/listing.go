@@ -134,7 +134,8 @@ func pageClock(p glanceapi.Page) time.Time {
 
 // update brings the listing up to date: with one request when little or
 // nothing has changed. When it is worn it is read anew in the background,
-// which nobody waits for.
+// which nobody waits for; but when something was done here that only such a
+// reading shows, it is worth waiting for.
 func (c *catalog) update() (*struct{}, error) {
 	c.mu.Lock()
 	old := c.listing
@@ -142,11 +143,12 @@ func (c *catalog) update() (*struct{}, error) {
 	if old.fresh(c.refresh) {
 		return nil, nil
 	}
-	if old.worn() || old.clock.IsZero() {
-		go c.flights.Do("full", func() (any, error) {
-			c.read(newWalk())
-			return nil, nil
-		})
+	switch {
+	case old.full.IsZero():
+		c.readAnew()
+		return nil, nil
+	case old.worn(), old.clock.IsZero():
+		go c.readAnew()
 	}
 	if old.clock.IsZero() {
 		return nil, nil // an empty listing of a service that tells no time
@@ -176,6 +178,14 @@ func (c *catalog) update() (*struct{}, error) {
 	}
 	c.listing, c.lone = &l, 0
 	return nil, nil
+}
+
+// readAnew reads the listing from start to end, once for all who want that.
+func (c *catalog) readAnew() {
+	c.flights.Do("full", func() (any, error) {
+		c.read(newWalk())
+		return nil, nil
+	})
 }
 
 // A delta is what has changed since a listing was true.
