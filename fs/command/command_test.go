@@ -59,7 +59,7 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"umount", empty}, exitSystem, "no glancefs is mounted there"},
 		{[]string{"status", empty}, exitSystem, "no glancefs answers"},
 		{[]string{"warm", empty}, exitUsage, "IMAGE"},
-		{[]string{"warm", empty, "disk"}, exitSystem, "disk"},
+		{[]string{"warm", empty, "disk"}, exitSystem, "no glancefs answers"},
 		{[]string{"cache", "ls", "--cache-dir", none}, exitSystem, "no cache in " + none},
 		{[]string{"cache", "verify", "--cache-dir", none}, exitSystem, "no cache in " + none},
 		{[]string{"cache", "prune", "--cache-dir", none}, exitSystem, "no cache in " + none},
