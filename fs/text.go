@@ -2,6 +2,7 @@ package fs
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -97,9 +98,33 @@ func (f *text) Setattr(ctx context.Context, h gofs.FileHandle, in *fuse.SetAttrI
 	return f.t.getattr(ctx, f, out)
 }
 
-// Getxattr tells why the text could not be written.
-func (f *text) Getxattr(_ context.Context, name string, dest []byte) (uint32, syscall.Errno) {
+// Getxattr tells why the text could not be written, or a field of the image that it
+// is about.
+func (f *text) Getxattr(ctx context.Context, name string, dest []byte) (uint32, syscall.Errno) {
+	if f.isMeta() && (strings.HasPrefix(name, fieldPrefix) || f.t.edits.reasons.get(f.file()) == "") {
+		return f.t.getxattr(ctx, f.of, name, dest)
+	}
 	return f.t.getReason(f.file(), name, dest)
+}
+
+// isMeta reports whether f is about an image, so that it has the image's attributes.
+// It does not list them: they are what it says, and who copies it need not copy both.
+func (f *text) isMeta() bool { return f.kind == "meta.json" }
+
+// Setxattr changes a field of the image that f is about.
+func (f *text) Setxattr(ctx context.Context, name string, value []byte, flags uint32) syscall.Errno {
+	if !f.isMeta() {
+		return f.node.Setxattr(ctx, name, value, flags)
+	}
+	return f.t.setxattr(ctx, f.of, name, string(value), flags)
+}
+
+// Removexattr takes a field away.
+func (f *text) Removexattr(ctx context.Context, name string) syscall.Errno {
+	if !f.isMeta() {
+		return f.node.Removexattr(ctx, name)
+	}
+	return f.t.removexattr(ctx, f.of, name)
 }
 
 // Listxattr names what Getxattr returns.
