@@ -42,8 +42,16 @@ func (d *imageData) stable() gofs.StableAttr {
 func (d *imageData) identity() identity { return identity{"data", d.id} }
 
 // life is none for attributes although the data never changes, because they
-// also tell how much of it this host holds; that costs no request.
-func (d *imageData) life() (entry, attr time.Duration) { return d.t.catalog.refresh, 0 }
+// also tell how much of it this host holds; that costs no request. Of an image
+// that is here as a whole they stay, for who goes on reading it when nobody
+// answers any more.
+func (d *imageData) life() (entry, attr time.Duration) {
+	refresh := d.t.catalog.refresh
+	if img, ok := d.t.catalog.known(d.id); ok && img.Status == "active" && d.t.held(img) == img.Size {
+		return refresh, refresh
+	}
+	return refresh, 0
+}
 
 func (d *imageData) stat(ctx context.Context, a *fuse.Attr) error {
 	img, err := d.current(ctx)
