@@ -18,8 +18,6 @@ type draft struct {
 	id  string // names its files, and its node
 	dir string
 
-	ahead *ahead // sums it up while it is written; nil for one of an earlier mount
-
 	saving sync.Mutex // held while about is written to disk; taken before mu
 
 	mu      sync.Mutex

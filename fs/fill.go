@@ -21,7 +21,7 @@ func (in *incoming) fill(image string) (*draft, error) {
 	if d := in.filler(image); d != nil {
 		return d, nil
 	}
-	d, f, err := in.make(about{Image: image, Endpoint: in.t.service.Endpoint()})
+	d, f, err := createDraft(in.dir, about{Image: image, Endpoint: in.t.service.Endpoint()})
 	if err != nil {
 		return nil, err
 	}

@@ -104,7 +104,7 @@ func (in *incoming) create(name string) (*draft, *os.File, error) {
 	if _, _, there := in.find(name); there {
 		return nil, nil, iofs.ErrExist
 	}
-	d, f, err := in.make(about{Name: escapeName(name)})
+	d, f, err := createDraft(in.dir, about{Name: escapeName(name)})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -113,15 +113,6 @@ func (in *incoming) create(name string) (*draft, *os.File, error) {
 	in.named[name] = d
 	in.changed = time.Now()
 	return d, f, nil
-}
-
-// make makes a draft without a place.
-func (in *incoming) make(a about) (*draft, *os.File, error) {
-	d, f, err := createDraft(in.dir, a)
-	if err == nil {
-		d.ahead = newAhead(d.path(), in.likelyHash(), in.background)
-	}
-	return d, f, err
 }
 
 // remove discards a draft, with its upload if there is one, or takes away a

@@ -134,20 +134,16 @@ func (o *opening) truncate(size int64) error {
 	if info, err := o.file.Stat(); err == nil && o.fixedAs() == nil && info.Size() == size {
 		return nil
 	}
-	return o.change(size, func() (int, error) { return 0, o.file.Truncate(size) })
+	return o.change(func() error { return o.file.Truncate(size) })
 }
 
-// change runs do, which changes bytes from off on, where they may be changed, and
-// returns how many at off it wrote.
-func (o *opening) change(off int64, do func() (int, error)) error {
+// change runs do, which changes bytes, where they may be changed.
+func (o *opening) change(do func() error) error {
 	if err := o.begin(); err != nil {
 		return err
 	}
-	defer o.draft.end()
-	o.ahead.begin(off)
-	n, err := do()
-	o.ahead.end(off, int64(n))
-	return err
+	defer o.end()
+	return do()
 }
 
 // Read reads the draft, or the image it has become: the cache may have dropped
@@ -189,12 +185,12 @@ func (o *opening) became(ctx context.Context) (image string, err error) {
 // Write writes to the draft.
 func (o *opening) Write(_ context.Context, data []byte, off int64) (uint32, syscall.Errno) {
 	var n int
-	err := o.change(off, func() (_ int, err error) {
+	err := o.change(func() (err error) {
 		n, err = o.file.WriteAt(data, off)
 		if errors.Is(err, syscall.ENOSPC) && o.in.t.store.MakeRoom() > 0 {
 			n, err = o.file.WriteAt(data, off)
 		}
-		return n, err
+		return err
 	})
 	if n > 0 {
 		o.mu.Lock()
@@ -232,8 +228,8 @@ func (o *opening) Lseek(_ context.Context, off uint64, whence uint32) (uint64, s
 
 // Allocate makes room, or holes.
 func (o *opening) Allocate(_ context.Context, off, size uint64, mode uint32) syscall.Errno {
-	return o.in.t.errno("allocate a draft", o.change(int64(off), func() (int, error) {
-		return 0, unix.Fallocate(int(o.file.Fd()), mode, int64(off), int64(size))
+	return o.in.t.errno("allocate a draft", o.change(func() error {
+		return unix.Fallocate(int(o.file.Fd()), mode, int64(off), int64(size))
 	}))
 }
 

@@ -26,13 +26,26 @@ type spool struct {
 
 	mu     sync.Mutex // readers follow each other, but as different goroutines
 	algo   string     // of sum
-	sum    *sum
+	sum    sum
 	hashes map[string]string // by algorithm, once all is summed up
 }
 
-// openSpool begins with the bytes at path, of which some may be summed up
-// already; algo is the hash of that, which is likely to be wanted.
-func openSpool(path, algo string, begun *sum) (*spool, error) {
+// A sum is what is known of the first bytes of a spool.
+type sum struct {
+	passed int64 // so many
+	hash   hash.Hash
+	blocks cache.Sums
+}
+
+func (s *sum) add(p []byte) {
+	s.hash.Write(p)
+	s.blocks.Write(p)
+	s.passed += int64(len(p))
+}
+
+// openSpool begins with the bytes at path; algo is the hash that is likely to be
+// wanted.
+func openSpool(path, algo string) (*spool, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -42,7 +55,7 @@ func openSpool(path, algo string, begun *sum) (*spool, error) {
 		f.Close()
 		return nil, err
 	}
-	return &spool{file: f, info: info, size: info.Size(), algo: algo, sum: begun, hashes: make(map[string]string)}, nil
+	return &spool{file: f, info: info, size: info.Size(), algo: algo, sum: sum{hash: newHash(algo)}, hashes: make(map[string]string)}, nil
 }
 
 func newHash(algo string) hash.Hash { return cache.Digest{Algo: algo}.Hash() }

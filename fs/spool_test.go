@@ -40,7 +40,7 @@ func TestSpool(t *testing.T) {
 			s.ReadAt(make([]byte, 10), s.size-5)
 		},
 	} {
-		s, err := openSpool(path, defaultHash, newSum(defaultHash))
+		s, err := openSpool(path, defaultHash)
 		if err != nil {
 			t.Fatal(err)
 		}

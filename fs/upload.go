@@ -113,7 +113,7 @@ func (in *incoming) run(ctx context.Context, d *draft, u *upload, do job) {
 	err := d.drained(ctx, &d.writes)
 	var s *spool
 	if err == nil {
-		s, err = in.spool(d)
+		s, err = openSpool(d.path(), in.likelyHash())
 	}
 	var img glanceapi.Image
 	if err == nil {
@@ -137,26 +137,6 @@ func (in *incoming) run(ctx context.Context, d *draft, u *upload, do job) {
 		err = cause
 	}
 	in.fail(d, u, err)
-}
-
-// spool opens the bytes of a draft that does not change any more.
-func (in *incoming) spool(d *draft) (*spool, error) {
-	algo := in.likelyHash()
-	if d.ahead == nil || d.ahead.algo != algo {
-		return openSpool(d.path(), algo, newSum(algo))
-	}
-	return openSpool(d.path(), algo, d.ahead.stop())
-}
-
-// background runs do, of which the end of the mount waits for the end, unless
-// that has come.
-func (in *incoming) background(do func()) bool {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	if !in.stopped {
-		in.work.Go(do)
-	}
-	return !in.stopped
 }
 
 // likelyHash is by which hash the service will tell what data it has.
