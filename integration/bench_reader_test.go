@@ -24,6 +24,7 @@ import (
 //	bench-reader ranges URL SIZE SEED COUNT   as many blocks of 64 KiB of an image of that size, over one connection
 //	bench-reader boot FILE cached|direct      bootTrace, through the kernel's page cache or past it
 //	bench-reader forget FILE                  takes it out of the page cache, which is not timed
+//	bench-reader refill FILE                  and reads it once
 const readerProgram = "bench-reader"
 
 const readerBlock = 64 << 10
@@ -48,6 +49,12 @@ func readerMain(what, target string, args ...string) error {
 		return readBoot(f)
 	case "forget":
 		return unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
+	case "refill":
+		if err := unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED); err != nil {
+			return err
+		}
+		_, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{f}, make([]byte, 1<<20))
+		return err
 	}
 	return fmt.Errorf("no way to read %q", what)
 }

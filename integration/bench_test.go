@@ -67,7 +67,11 @@ func (r *benchRun) scenario(b *testing.B, s *scenario, l Link) {
 	for i, t := range s.tools {
 		cells[i] = &Cell{Scenario: s.name, Link: l, Tool: t.name, Image: size, Payload: s.payload(l)}
 		if s.warm {
-			open[i] = t.open(b, r.origin, id)
+			if t.within != nil {
+				open[i] = t.within(b, open[0])
+			} else {
+				open[i] = t.open(b, r.origin, id)
+			}
 			defer open[i].close()
 			run(b, "dd", "if="+open[i].target, "of=/dev/null", "bs=1M", "status=none")
 			open[i].settle()
