@@ -25,7 +25,7 @@ const (
 	// who come within vainFor are told at once, until there is an answer.
 	sickLimit  = 2 * time.Second
 	firstLimit = 10 * time.Second // while nothing is known against the service
-	vainFor    = 5 * time.Second
+	vainFor    = 3 * time.Second
 )
 
 // share runs do once for all who ask for the same key at the same time, and
