@@ -23,6 +23,7 @@ import (
 //	bench-reader random FILE SEED COUNT       COUNT pages of 4 KiB, each in another block of 64 KiB
 //	bench-reader ranges URL SIZE SEED COUNT   as many blocks of 64 KiB of an image of that size, over one connection
 //	bench-reader boot FILE cached|direct      bootTrace, through the kernel's page cache or past it
+//	bench-reader whole FILE                   all of it, and opens and closes it
 //	bench-reader forget FILE                  takes it out of the page cache, which is not timed
 //	bench-reader refill FILE                  and reads it once
 const readerProgram = "bench-reader"
@@ -36,6 +37,9 @@ func readerMain(what, target string, args ...string) error {
 	flags := os.O_RDONLY
 	if what == "boot" && args[0] == "direct" {
 		flags |= syscall.O_DIRECT
+	}
+	if what == "whole" {
+		return readWhole(target)
 	}
 	f, err := os.OpenFile(target, flags, 0)
 	if err != nil {
@@ -53,8 +57,7 @@ func readerMain(what, target string, args ...string) error {
 		if err := unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED); err != nil {
 			return err
 		}
-		_, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{f}, make([]byte, 1<<20))
-		return err
+		return readToEnd(f, make([]byte, 1<<20))
 	}
 	return fmt.Errorf("no way to read %q", what)
 }
@@ -76,6 +79,33 @@ func blocks(size, seed, count int64) (order []int) {
 		order = append(order, rng.Perm(int(size/readerBlock))...)
 	}
 	return order[:count]
+}
+
+func readWhole(target string) error {
+	buf := make([]byte, 1<<20)
+	begun := time.Now()
+	f, err := os.Open(target)
+	if err != nil {
+		return err
+	}
+	if err := readToEnd(f, buf); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	fmt.Println(time.Since(begun).Nanoseconds())
+	return nil
+}
+
+func readToEnd(f *os.File, buf []byte) error {
+	for {
+		if _, err := f.Read(buf); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
 }
 
 func readRandom(f *os.File, args []string) error {
