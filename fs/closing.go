@@ -170,3 +170,49 @@ func leaving(thread uint32) bool {
 	}
 	return (mask("SigPnd")|mask("ShdPnd"))&^mask("SigBlk")&^idleSignals != 0
 }
+
+// closed makes an image of a draft that has just been finished.
+func (in *incoming) closed(ctx context.Context, o *opening) error {
+	o.mu.Lock()
+	c := closing{opener: o.opener, wrote: o.wrote}
+	gone, filling := o.removed || o.image != "", o.about.Image != ""
+	o.mu.Unlock()
+	if !c.wrote || gone {
+		return nil
+	}
+	c.closes(ctx)
+	if c.mine() && c.broken() {
+		return o.tell(func(a *about) { a.Error = "whoever wrote it " + c.ended() })
+	}
+	if !c.finished() || o.reads && !c.exiting && o.isBlank() {
+		return nil
+	}
+	o.mu.Lock()
+	o.wrote = false
+	o.mu.Unlock()
+	name := o.name()
+	switch {
+	case filling:
+		return finish(ctx, func() (*upload, error) { return in.startFill(o.draft) })
+	case isHidden(name):
+		return nil
+	case isSidecar(name):
+		return in.inspect(o.draft)
+	}
+	return finish(ctx, func() (*upload, error) { return in.start(o.draft, name, c.closer) })
+}
+
+// isBlank reports whether the draft is an image without data, which who made it
+// ready has yet to fill.
+func (o *opening) isBlank() bool {
+	info, err := o.file.Stat()
+	if err != nil {
+		return false
+	}
+	f, err := sniff(o.file, info.Size())
+	if err != nil {
+		return false // which the upload will tell
+	}
+	is, err := blank(o.file, info.Size(), f)
+	return is && err == nil
+}

@@ -1,8 +1,6 @@
 package fs
 
-import (
-	"github.com/hanwen/go-fuse/v2/fuse"
-)
+import "github.com/hanwen/go-fuse/v2/fuse"
 
 // overwrite writes p into a text at off, or, with end, behind it. The text grows
 // up to maxText.
