@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	iofs "io/fs"
-	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -256,26 +255,6 @@ func (d *imageData) OnForget() {
 	if d.line != nil {
 		d.t.ledger.remove(d.line)
 		d.line = nil
-	}
-}
-
-// complete returns the cache file of image data that is whole and verified,
-// and keeps it so until incomplete.
-func (d *imageData) complete() (*os.File, bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.blob == nil {
-		return nil, false
-	}
-	return d.blob.Complete()
-}
-
-// incomplete undoes complete.
-func (d *imageData) incomplete() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.blob != nil {
-		d.blob.Release()
 	}
 }
 

@@ -216,3 +216,23 @@ func (p *passthrough) Release(cancel <-chan struct{}, in *fuse.ReleaseIn) {
 		o.data.incomplete()
 	}
 }
+
+// complete returns the cache file of image data that is whole and verified,
+// and keeps it so until incomplete.
+func (d *imageData) complete() (*os.File, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.blob == nil {
+		return nil, false
+	}
+	return d.blob.Complete()
+}
+
+// incomplete undoes complete.
+func (d *imageData) incomplete() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.blob != nil {
+		d.blob.Release()
+	}
+}
