@@ -34,9 +34,7 @@ func (in *incoming) load() error {
 			// Its bytes are there, and that is what counts.
 			in.t.log.Warn("what was known of a draft is lost", "draft", id, "err", err)
 			d.about = about{Name: "." + id}
-			if err := d.save(true); err != nil {
-				return err
-			}
+			_ = d.save(true) // or it is told again at the next start
 		}
 		all = append(all, found{d, at})
 	}
