@@ -29,7 +29,7 @@ func List(dir string) ([]Entry, error) {
 		return nil, fmt.Errorf("no cache in %s: %w", dir, err)
 	}
 	var all []Entry
-	for _, l := range left {
+	for _, l := range left.aged {
 		h, err := headerOf(filepath.Join(blobs, l.name))
 		if err != nil {
 			continue // not one of ours, or being made or removed
@@ -67,7 +67,7 @@ func (noSource) Open(context.Context, int64, int64) (Stream, error) {
 // blob when that is done.
 func (s *Store) Scrub(ctx context.Context, each func(Scrub)) error {
 	s.mu.Lock()
-	left := append(leftovers(nil), s.left...)
+	left := s.left.all()
 	s.mu.Unlock()
 	for _, l := range left {
 		h, err := headerOf(filepath.Join(s.dir, l.name))

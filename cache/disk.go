@@ -8,9 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -206,60 +203,6 @@ func (s *Store) remove(path string) {
 		if err := os.Remove(path + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			s.log.Warn("cache file not removed", "err", err)
 		}
-	}
-}
-
-// A leftover is a blob of an earlier store that nobody has opened yet.
-type leftover struct {
-	name  string
-	used  int64     // bytes on disk
-	end   int64     // length of the data file
-	last  time.Time // when it was last used, or its index changed
-	taken bool      // it is being cut short
-}
-
-// leftovers are sorted by age, the oldest first.
-type leftovers []*leftover
-
-// findLeftovers reads the directory. halves are files without their other half.
-func findLeftovers(dir string) (all leftovers, halves []string, err error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, e := range entries {
-		name, isIndex := strings.CutSuffix(e.Name(), indexSuffix)
-		path := filepath.Join(dir, strings.TrimSuffix(name, dataSuffix))
-		index, err1 := os.Lstat(path + indexSuffix)
-		data, err2 := os.Lstat(path + dataSuffix)
-		switch {
-		case err1 != nil || err2 != nil:
-			halves = append(halves, filepath.Join(dir, e.Name()))
-		case isIndex:
-			used := data.Sys().(*syscall.Stat_t).Blocks * 512
-			all = append(all, &leftover{name: name, used: used, end: data.Size(), last: index.ModTime()})
-		}
-	}
-	slices.SortFunc(all, func(a, b *leftover) int { return a.last.Compare(b.last) })
-	return all, halves, nil
-}
-
-// claim takes a leftover, if there is one of that name, out of the list, for
-// whoever is about to load it.
-func (s *Store) claim(name string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for {
-		i := slices.IndexFunc(s.left, func(l *leftover) bool { return l.name == name })
-		if i < 0 {
-			return
-		}
-		if l := s.left[i]; !l.taken {
-			s.left = slices.Delete(s.left, i, i+1)
-			s.room.used -= l.used
-			return
-		}
-		s.freed.Wait()
 	}
 }
 

@@ -2,10 +2,7 @@ package cache
 
 import (
 	"math/bits"
-	"os"
 	"path/filepath"
-	"slices"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -83,62 +80,6 @@ func (s *Store) evictDoomed() bool {
 	return false
 }
 
-// evictLeftover cuts the end off the oldest leftover. Called with mu held;
-// gives it up while punching.
-func (s *Store) evictLeftover() bool {
-	i := slices.IndexFunc(s.left, func(l *leftover) bool { return !l.taken })
-	if i < 0 {
-		return false
-	}
-	l := s.left[i]
-	l.taken = true
-	s.mu.Unlock()
-	used, end, err := cutLeftover(filepath.Join(s.dir, l.name), l.end)
-	if err != nil {
-		s.log.Warn("cache file not cut short; removed", "err", err)
-		used, end = 0, 0
-	}
-	if end == 0 {
-		s.remove(filepath.Join(s.dir, l.name))
-	}
-	s.mu.Lock()
-	s.room.used -= l.used - used
-	s.stats.Evicted += l.used - used
-	l.used, l.end, l.taken = used, end, false
-	if end == 0 {
-		s.left = slices.DeleteFunc(s.left, func(o *leftover) bool { return o == l })
-	}
-	s.freed.Broadcast()
-	return true
-}
-
-// cutLeftover erases the records of the last extents of a blob of end bytes,
-// then the extents. It returns what is left.
-func cutLeftover(path string, end int64) (used, rest int64, err error) {
-	data, err := os.OpenFile(path+dataSuffix, os.O_RDWR, 0)
-	if err != nil {
-		return 0, 0, err
-	}
-	defer data.Close()
-	index, err := os.OpenFile(path+indexSuffix, os.O_RDWR, 0)
-	if err != nil {
-		return 0, 0, err
-	}
-	defer index.Close()
-	rest = max(0, (end-1)/leftoverCut*leftoverCut)
-	if err := eraseRecords(index, rest/BlockSize, leftoverCut/BlockSize); err != nil {
-		return 0, 0, err
-	}
-	if err := data.Truncate(rest); err != nil {
-		return 0, 0, err
-	}
-	info, err := data.Stat()
-	if err != nil {
-		return 0, 0, err
-	}
-	return info.Sys().(*syscall.Stat_t).Blocks * 512, rest, nil
-}
-
 // clear takes the blocks of an extent without pins from the disk. Called with
 // mu held; gives it up while punching.
 func (s *Store) clear(e *extent) {
@@ -201,8 +142,7 @@ func (s *Store) Doom(key Key) {
 	defer s.mu.Unlock()
 	if b := s.blobs[key]; b != nil {
 		b.doomed = true
-	} else if i := slices.IndexFunc(s.left, func(l *leftover) bool { return l.name == filepath.Base(s.path(key)) }); i > 0 {
-		l := s.left[i]
-		s.left = slices.Insert(slices.Delete(s.left, i, i+1), 0, l)
+	} else {
+		s.left.first(filepath.Base(s.path(key)))
 	}
 }

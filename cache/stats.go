@@ -31,10 +31,8 @@ func (s *Store) Held(key Key) int64 {
 	if b := s.blobs[key]; b != nil {
 		return b.cached
 	}
-	for _, l := range s.left {
-		if l.name == name {
-			return l.used
-		}
+	if l := s.left.named[name]; l != nil {
+		return l.used
 	}
 	return 0
 }
@@ -45,7 +43,7 @@ func (s *Store) Stats() Stats {
 	defer s.mu.Unlock()
 	st := s.stats
 	st.Read = s.served.Load()
-	st.Used, st.Size, st.Blobs = s.room.used, s.room.size, int64(len(s.blobs)+len(s.left))
+	st.Used, st.Size, st.Blobs = s.room.used, s.room.size, int64(len(s.blobs)+len(s.left.named))
 	for _, b := range s.blobs {
 		st.Runs += int64(len(b.runs))
 	}

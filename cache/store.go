@@ -159,7 +159,7 @@ func Open(c Config) (*Store, error) {
 		return nil, fmt.Errorf("cache directory %s: %w", c.Dir, err)
 	}
 	s.left = left
-	for _, l := range left {
+	for _, l := range left.aged {
 		s.room.used += l.used
 	}
 	s.buffers.New = func() any { return new(buffer) }
