@@ -139,7 +139,7 @@ type found struct {
 // readRecords calls each with the blocks that have a record, many at a time.
 func readRecords(f io.ReaderAt, h header, each func([]found)) error {
 	salt, blocks := h.key.salt(), (h.size+BlockSize-1)/BlockSize
-	buf := make([]byte, 256*recordSize*blocksPerExtent)
+	buf := make([]byte, recordSize*min(blocks, 256*blocksPerExtent))
 	for first := int64(0); first < blocks; first += int64(len(buf)) / recordSize {
 		n, err := f.ReadAt(buf, recordsAt+first*recordSize)
 		if err != nil && err != io.EOF {
