@@ -169,12 +169,16 @@ var errLedger = errors.New("what the process before has left cannot be read")
 
 // openLedger reads what the process before has left in file.
 func openLedger(file *os.File) (*ledger, []*line, error) {
-	b, err := io.ReadAll(io.NewSectionReader(file, 0, maxSlots*slotSize))
+	info, err := file.Stat()
 	if err != nil {
 		return nil, nil, err
 	}
-	if len(b)%slotSize != 0 {
-		return nil, nil, fmt.Errorf("%w: %d bytes", errLedger, len(b))
+	if n := info.Size(); n%slotSize != 0 || n > maxSlots*slotSize {
+		return nil, nil, fmt.Errorf("%w: %d bytes", errLedger, n)
+	}
+	b := make([]byte, info.Size())
+	if _, err := io.ReadFull(io.NewSectionReader(file, 0, info.Size()), b); err != nil {
+		return nil, nil, err
 	}
 	// The first slot is never used, so that 0 leads nowhere.
 	l := &ledger{file: file, end: max(1, uint32(len(b)/slotSize))}
