@@ -26,8 +26,8 @@ type imageData struct {
 
 	mu    sync.Mutex
 	blob  *cache.Blob     // opened when first needed, closed when the kernel forgets the node
-	image glanceapi.Image // as it was then: what is open stays when the image goes
-	line  *line           // says so to the process that follows; nil while none is written
+	image glanceapi.Image // as it was when first opened: what is open stays when the image goes
+	line  *line           // says so to the process that follows; nil before
 	wrong int             // how often the blob had not matched when the kernel began to keep what it reads
 
 	direct bool   // whoever opened it last reads past the page cache
@@ -75,7 +75,7 @@ func (d *imageData) current(ctx context.Context) (glanceapi.Image, error) {
 		return img, nil
 	}
 	d.mu.Lock()
-	opened := d.blob != nil
+	opened := d.line != nil
 	img = d.image
 	d.mu.Unlock()
 	if opened {
@@ -203,11 +203,8 @@ func (d *imageData) readAt(ctx context.Context, dest []byte, off int64) (int, er
 
 // open returns the blob behind the file.
 func (d *imageData) open(ctx context.Context) (*cache.Blob, error) {
-	d.mu.Lock()
-	blob := d.blob
-	d.mu.Unlock()
-	if blob != nil {
-		return blob, nil
+	if blob, err := d.reopen(); blob != nil || err != nil {
+		return blob, err
 	}
 	img, err := d.t.catalog.recall(ctx, d.id)
 	if err != nil {
@@ -225,6 +222,18 @@ func (d *imageData) open(ctx context.Context) (*cache.Blob, error) {
 		return d.blob, nil
 	}
 	err = d.openAs(img)
+	return d.blob, err
+}
+
+// reopen returns the blob of a file that was opened before, in this process or in
+// the one before it, and nil for any other.
+func (d *imageData) reopen() (*cache.Blob, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.blob != nil || d.line == nil {
+		return d.blob, nil
+	}
+	err := d.openAs(d.image)
 	return d.blob, err
 }
 

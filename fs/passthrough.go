@@ -47,6 +47,7 @@ type openData struct {
 	data    *imageData
 	opens   int
 	backing int32 // id of the registered file; 0 when we are asked for each read
+	lost    bool  // the cache does not have that file open
 }
 
 func newPassthrough(raw fuse.RawFileSystem, t *tree, log *slog.Logger) *passthrough {
@@ -144,24 +145,29 @@ func (p *passthrough) recall(node uint64, data *imageData, backing int32) {
 		o = &openData{data: data, backing: backing}
 		p.open[node] = o
 		if backing != 0 {
-			data.keep(p.log)
+			if err := data.keep(p.log); err != nil {
+				o.lost = true
+				p.log.Error("the cache file of an image that the kernel reads by itself cannot be kept", "image", data.id, "err", err)
+			}
 		}
 	}
 	o.opens++
 }
 
 // keep is complete for a file that the kernel reads already.
-func (d *imageData) keep(log *slog.Logger) {
-	if _, ok := d.complete(); ok {
-		return
+func (d *imageData) keep(log *slog.Logger) error {
+	blob, err := d.reopen()
+	if err != nil {
+		return err
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	err := errLost
-	if d.blob != nil {
-		err = d.blob.Hold()
+	if blob == nil {
+		return errLost
 	}
-	log.Error("an image that the kernel reads by itself is not in the cache as it was", "image", d.id, "err", err)
+	if _, ok := blob.Complete(); ok {
+		return nil
+	}
+	log.Error("an image that the kernel reads by itself is not in the cache as it was", "image", d.id)
+	return blob.Hold()
 }
 
 // tidy gives back what the process before registered and has left no trace of. The
@@ -213,7 +219,9 @@ func (p *passthrough) Release(cancel <-chan struct{}, in *fuse.ReleaseIn) {
 		if errno := p.kernel.UnregisterBackingFd(o.backing); errno != 0 {
 			p.log.Warn("backing file not given back", "err", errno)
 		}
-		o.data.incomplete()
+		if !o.lost {
+			o.data.incomplete()
+		}
 	}
 }
 

@@ -203,8 +203,8 @@ func (t *tree) dataOf(image string) *imageData {
 	return t.opened(identity{"data", image}.number())
 }
 
-// recallImage makes image data open that the process before had open, as it was
-// then.
+// recallImage makes image data what the process before had open, as it was then.
+// Its blob is opened when it is read, since there may be thousands.
 func (t *tree) recallImage(old *line) error {
 	var img glanceapi.Image
 	if err := json.Unmarshal([]byte(old.text), &img); err != nil {
@@ -216,8 +216,8 @@ func (t *tree) recallImage(old *line) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.line = old
-	return d.openAs(img)
+	d.line, d.image = old, img
+	return nil
 }
 
 // isLasting reports whether a kernel sends requests again.
