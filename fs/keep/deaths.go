@@ -47,7 +47,7 @@ func (k *keeper) ended(w *worker, s *os.ProcessState) (bool, error) {
 		k.Log.Warn("a worker that was to give way has died; the next goes on with the mount", "pid", w.pid(), "cause", why)
 	default:
 		k.Log.Error("a worker has died; the next goes on with the mount", "pid", w.pid(), "cause", why)
-		k.deaths = append(k.deaths, time.Now())
+		k.died(w.served())
 	}
 	k.history.Restarts++
 	k.history.Last, k.history.At = why, time.Now()
@@ -57,21 +57,29 @@ func (k *keeper) ended(w *worker, s *os.ProcessState) (bool, error) {
 	return k.again()
 }
 
-// again starts the next worker, in a while if several have died.
+// died notes the death of a worker that has served so long.
+func (k *keeper) died(after time.Duration) {
+	k.deaths = append(k.deaths, time.Now())
+	k.short++
+	if after >= shortLife {
+		k.short = 0
+	}
+}
+
+// again starts the next worker, in a while if several have died at once.
 func (k *keeper) again() (bool, error) {
 	for len(k.deaths) > 0 && time.Since(k.deaths[0]) > deathSpan {
 		k.deaths = k.deaths[1:]
 	}
-	n := len(k.deaths)
-	if n >= maxDeaths {
+	if n := len(k.deaths); n >= maxDeaths {
 		k.Log.Error("no worker lives; the mount ends", "deaths", n, "within", deathSpan, "cause", k.history.Last)
 		k.unmount()
 		return true, fmt.Errorf("%d workers have died within %v, the last one %s", n, deathSpan, k.history.Last)
 	}
-	if n < 2 {
+	if k.short < 2 {
 		return k.next()
 	}
-	time.AfterFunc(firstPause<<(n-2), func() { k.events <- k.next })
+	time.AfterFunc(firstPause<<(min(k.short, maxDeaths)-2), func() { k.events <- k.next })
 	return false, nil
 }
 
@@ -82,7 +90,8 @@ func (k *keeper) next() (bool, error) {
 	}
 	if err := k.start(true); err != nil {
 		k.Log.Error("no worker", "err", err)
-		k.deaths, k.history.Last = append(k.deaths, time.Now()), err.Error()
+		k.history.Last = err.Error()
+		k.died(0)
 		return k.again()
 	}
 	return false, nil

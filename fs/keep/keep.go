@@ -28,8 +28,10 @@ const (
 	// not going to.
 	maxDeaths = 5
 	deathSpan = time.Minute
-	// firstPause is how long the second death in a row keeps the next worker
-	// back; each further one twice as long as the one before. The first does not.
+	// shortLife is what a worker does not reach that dies of what it is asked. The
+	// first such death in a row does not keep the next worker back, the second does
+	// for firstPause, and each further one twice as long as the one before.
+	shortLife  = 250 * time.Millisecond
 	firstPause = 100 * time.Millisecond
 	// prepareLimit and serveLimit are how long a worker may take to be ready to
 	// take over, and to take over.
@@ -75,6 +77,7 @@ type keeper struct {
 	stopping bool // the mount is to end
 	wanted   bool // an upgrade, once somebody serves
 	deaths   []time.Time
+	short    int // of the last deaths, how many were of short lives
 	history  History
 }
 
@@ -210,7 +213,7 @@ func (k *keeper) took(w *worker, m Message) (bool, error) {
 	if k.ready {
 		k.systemd.tell("WATCHDOG=1") // it has just been proved, and the next proof is a while away
 	}
-	w.limit, w.heard = time.Time{}, time.Now()
+	w.limit, w.since, w.heard = time.Time{}, time.Now(), time.Now()
 	if k.replaces != nil {
 		k.replaces.Close()
 		k.replaces = nil

@@ -20,6 +20,7 @@ type worker struct {
 	prepared bool      // for its turn
 	given    bool      // was told to give way
 	limit    time.Time // by when it has to have done what it is at; zero for no limit
+	since    time.Time // when it began to serve; zero before
 	heard    time.Time // when it last said that the mount answers
 }
 
@@ -69,6 +70,14 @@ func (w *worker) send(m Message, files ...*os.File) {
 }
 
 func (w *worker) signal(s syscall.Signal) { _ = w.cmd.Process.Signal(s) }
+
+// served is for how long the worker has served the mount.
+func (w *worker) served() time.Duration {
+	if w.since.IsZero() {
+		return 0
+	}
+	return time.Since(w.since)
+}
 
 func (w *worker) pid() int { return w.cmd.Process.Pid }
 
