@@ -64,7 +64,7 @@ type catalog struct {
 	late    bool                 // sick, or a caller has waited in vain since the last answer
 	probed  time.Time            // when a caller last waited for a late service
 	vain    time.Time            // when a caller without an answer last did so in vain
-	usual   time.Duration        // how long answers take, the last ones most; 0 before the first
+	pace    pace
 }
 
 // record is one image and when it was last known to be so.
@@ -89,6 +89,7 @@ func newCatalog(ctx context.Context, service listSharer, refresh time.Duration, 
 		images:  make(map[string]record),
 		members: make(map[string]memberList),
 		removed: make(map[string]time.Time),
+		pace:    make(pace),
 	}
 }
 

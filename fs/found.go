@@ -67,7 +67,7 @@ func (v queryView) list(ctx context.Context) (entries, error) {
 }
 
 func (v queryView) lookup(ctx context.Context, id string) (child, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, v.t.catalog.patience(false), errSlow)
+	ctx, cancel := context.WithTimeoutCause(ctx, v.t.catalog.needing(), errSlow)
 	defer cancel()
 	ok, err := v.t.catalog.find(ctx, v.expr, v.query).search(ctx, id)
 	return v.t.foundIf(ok, err, id)

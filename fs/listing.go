@@ -15,6 +15,8 @@ const (
 	// clockSlack is taken off the service's clock when it is asked for what
 	// has changed: an image is stamped some time before it can be seen.
 	clockSlack = 2 * time.Second
+	// firstPage is the key of the pace at which a reading begins.
+	firstPage = "page"
 )
 
 // A listing is a whole walk and how true it is. It is never changed, only
@@ -69,7 +71,7 @@ func (c *catalog) list(ctx context.Context) (*walk, error) {
 // answers reports whether a walk gets anywhere while a caller who has an older one
 // has patience.
 func (c *catalog) answers(ctx context.Context, w *walk) bool {
-	wait, cancel := context.WithTimeout(ctx, c.patience(true))
+	wait, cancel := context.WithTimeout(ctx, c.patience(firstPage))
 	defer cancel()
 	_, _, err := w.at(wait, 0)
 	if err != nil && wait.Err() != nil && ctx.Err() == nil {
@@ -97,7 +99,7 @@ func (c *catalog) read(w *walk) {
 		}
 		if clock.IsZero() {
 			clock = pageClock(page)
-			c.took(time.Since(start), nil)
+			c.took(firstPage, time.Since(start), nil)
 		}
 		ids := make([]string, 0, len(page.Images))
 		c.mu.Lock()

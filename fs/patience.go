@@ -5,12 +5,13 @@ import (
 	"errors"
 	iofs "io/fs"
 	"slices"
+	"strings"
 	"time"
 )
 
 const (
 	// A caller with an answer in hand, if a stale one, waits for a better one four
-	// times as long as answers have taken of late, within these bounds. The lower
+	// times as long as such answers have taken of late, within these bounds. The lower
 	// one, which is enough for a service nearby, keeps all that the caller does
 	// below 100 ms. A request that takes longer than the upper one tells that the
 	// service does not answer.
@@ -33,7 +34,11 @@ const (
 // for its patience only, and gets nil instead of an error that does not say
 // that the thing is gone.
 func share[T any](ctx context.Context, c *catalog, key string, known bool, do func() (*T, error)) (*T, error) {
-	return shareFor(ctx, c, c.patience(known), key, known, do)
+	wait := c.needing()
+	if known {
+		wait = c.patience(key)
+	}
+	return shareFor(ctx, c, wait, key, known, do)
 }
 
 // shareFor is share with another patience.
@@ -49,7 +54,7 @@ func shareFor[T any](ctx context.Context, c *catalog, wait time.Duration, key st
 		begun := time.Now()
 		v, err := do()
 		slow.Stop()
-		c.took(time.Since(begun), err)
+		c.took(key, time.Since(begun), err)
 		c.note(err)
 		return v, err
 	})
@@ -103,18 +108,51 @@ func (c *catalog) note(err error) {
 	c.sick, c.late = failed, failed
 }
 
-// took records how long an answer took. One that ends an outage says little of what
-// is usual; a service that has become slower says it again.
-func (c *catalog) took(d time.Duration, err error) {
+// A pace is how long answers have taken of late, by what is asked for, which is
+// the first word of a key: a page of a listing takes longer than an image.
+type pace map[string]time.Duration
+
+func kindOf(key string) string {
+	kind, _, _ := strings.Cut(key, " ")
+	return kind
+}
+
+// usual is how long an answer takes. What was never asked for takes as long as
+// anything else.
+func (p pace) usual(key string) (time.Duration, bool) {
+	d, ok := p[kindOf(key)]
+	if !ok {
+		for _, other := range p {
+			d = max(d, other)
+		}
+	}
+	return d, len(p) > 0
+}
+
+// took takes in how long one took. One that ends an outage says little of what is
+// usual, and neither does the first, which may be of all there is; a service that has
+// become slower says it again.
+func (p pace) took(key string, d time.Duration) {
+	kind := kindOf(key)
+	last, ok := p[kind]
+	switch {
+	case !ok:
+		p[kind] = d
+	case d < last:
+		p[kind] -= (last - d) / 2
+	default:
+		p[kind] += (min(d, 2*last+minPatience/4) - last) / 4
+	}
+}
+
+// took records how long an answer took.
+func (c *catalog) took(key string, d time.Duration, err error) {
 	if err != nil && !isRefusal(err) {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.usual == 0 {
-		c.usual = d
-	}
-	c.usual += (min(d, 2*c.usual+minPatience/4) - c.usual) / 4
+	c.pace.took(key, d)
 }
 
 // waited records that a caller has waited in vain.
@@ -138,25 +176,34 @@ func isRefusal(err error) bool {
 	})
 }
 
-// patience is how long a caller waits for an answer; 0 is for those who are not
-// to ask at all.
-func (c *catalog) patience(known bool) time.Duration {
+// patience is how long a caller with an answer in hand waits for a newer one; 0 is
+// for those who are not to ask at all.
+func (c *catalog) patience(key string) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	usual, ever := c.pace.usual(key)
 	switch {
-	case !known && !c.sick:
-		return firstLimit
-	case !known && time.Since(c.vain) < vainFor:
-		return 0
-	case !known:
-		return sickLimit
-	case !c.late && c.usual == 0:
+	case !c.late && !ever:
 		return maxPatience
 	case !c.late:
-		return min(maxPatience, max(minPatience, 4*c.usual))
+		return min(maxPatience, max(minPatience, 4*usual))
 	case time.Since(c.probed) < probeEvery:
 		return 0
 	}
 	c.probed = time.Now()
 	return minPatience
+}
+
+// needing is how long a caller without an answer waits for one; 0 is for those who
+// are not to ask at all.
+func (c *catalog) needing() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case !c.sick:
+		return firstLimit
+	case time.Since(c.vain) < vainFor:
+		return 0
+	}
+	return sickLimit
 }

@@ -54,7 +54,7 @@ func (c *catalog) result(ctx context.Context, question string, find func(context
 // service does not sort has many answers before its first image.
 func (c *catalog) begin(ctx context.Context, w *walk) error {
 	for !w.ready(0) {
-		limit := c.patience(false)
+		limit := c.needing()
 		switch {
 		case limit == 0:
 			return errSlow
