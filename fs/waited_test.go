@@ -7,8 +7,8 @@ import (
 	"glancefs/cache"
 )
 
-// TestWaited: the kernel asks twice for a page that cannot be had, and its reader
-// waits once.
+// TestWaited: the kernel asks twice for a page that cannot be had, and then for all
+// others who want it, and everybody waits once.
 func TestWaited(t *testing.T) {
 	by := func(pid int) reader { return reader{context.Background(), pid} }
 	d := &imageData{}
@@ -19,7 +19,8 @@ func TestWaited(t *testing.T) {
 		off  int64
 		want error
 	}{
-		{"another reader", 8, 65536, nil},
+		{"another reader", 8, 65536, cache.ErrTimeout},
+		{"the other reader, once more", 8, 69632, cache.ErrTimeout},
 		{"a page before", 7, 61440, nil},
 		{"a page behind", 7, 131072, nil},
 		{"nobody that can be seen", 0, 65536, nil},
@@ -29,6 +30,10 @@ func TestWaited(t *testing.T) {
 		if err := d.again(by(c.pid), c.off); err != c.want {
 			t.Errorf("%s: %v", c.who, err)
 		}
+	}
+	d.waited.at = d.waited.at.Add(-queueWithin)
+	if err := d.again(by(9), 65536); err != nil {
+		t.Errorf("who comes later: %v", err)
 	}
 	d.direct = true
 	d.told(by(7), 0, 4096, cache.ErrTimeout)
