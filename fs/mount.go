@@ -237,10 +237,22 @@ func CheckMountpoint(dir string) error {
 		return fmt.Errorf("mountpoint %s: the glancefs there has died; end its mount with \"glancefs umount %s\"", dir, dir)
 	case err != nil:
 		return fmt.Errorf("mountpoint: %w", err)
+	case len(entries) > 0 && isMountpoint(dir):
+		return fmt.Errorf("mountpoint %s: a glancefs is mounted there already", dir)
 	case len(entries) > 0:
 		return fmt.Errorf("mountpoint %s is not empty", dir)
 	}
 	return nil
+}
+
+// isMountpoint reports whether a glancefs is mounted at dir.
+func isMountpoint(dir string) bool {
+	dir, err := resolve(dir)
+	if err != nil {
+		return false
+	}
+	device, err := mountedAt(dir)
+	return err == nil && device != ""
 }
 
 // MaxRead is the longest READ, in bytes, which mount(2) has to be told.
