@@ -2,9 +2,11 @@ package command
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/urfave/cli/v2"
 
@@ -33,9 +35,19 @@ func statusCommand() *cli.Command {
 	}
 }
 
-// statusOf asks a mount for its status, and returns that as it is written, too.
+// statusTries is how often the process behind a mount may end while its status is
+// read.
+const statusTries = 3
+
+// statusOf asks a mount for its status, and returns that as it is written, too. Half
+// of what one process says is not completed by the next, which answers ESTALE.
 func statusOf(dir string) (b []byte, s fs.Status, err error) {
-	b, err = os.ReadFile(filepath.Join(dir, ".glancefs/status.json"))
+	for range statusTries {
+		b, err = os.ReadFile(filepath.Join(dir, ".glancefs/status.json"))
+		if !errors.Is(err, syscall.ESTALE) {
+			break
+		}
+	}
 	if err != nil {
 		return nil, s, fmt.Errorf("no glancefs answers at %s: %w", dir, err)
 	}
