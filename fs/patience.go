@@ -93,8 +93,11 @@ func shareFor[T any](ctx context.Context, c *catalog, wait time.Duration, key st
 var errSlow = errors.New("the image service does not answer")
 
 // note records how a request ended, or that it takes too long. A refusal is an
-// answer, and so is health.
+// answer, and so is health. What ends with the mount says nothing.
 func (c *catalog) note(err error) {
+	if c.ctx.Err() != nil {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	failed := err != nil && !isRefusal(err)
