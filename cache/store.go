@@ -96,6 +96,8 @@ type Store struct {
 	reading int // sequences somebody waits for
 
 	complained time.Time // when a failing disk was last logged
+
+	dropped func(Key) // see OnMismatch; may be nil
 }
 
 // A buffer has room for one block. It goes back to where it came from with the

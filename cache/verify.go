@@ -186,6 +186,19 @@ func (b *Blob) mismatch() {
 	b.mismatches++   // when nobody can read them any more
 	close(b.verdict) // whoever waits fetches once more
 	b.verdict = make(chan struct{})
+	if tell := b.store.dropped; tell != nil {
+		b.store.mu.Unlock()
+		tell(b.key)
+		b.store.mu.Lock()
+	}
+}
+
+// OnMismatch has tell called of each blob whose bytes, all of which may have been
+// read, did not match and were dropped. It is to be set before any blob is opened.
+func (s *Store) OnMismatch(tell func(Key)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dropped = tell
 }
 
 // dropBlocks makes all blocks of b absent. Called with mu held; gives it up

@@ -28,7 +28,7 @@ type imageData struct {
 	blob  *cache.Blob     // opened when first needed, closed when the kernel forgets the node
 	image glanceapi.Image // as it was when first opened: what is open stays when the image goes
 	line  *line           // says so to the process that follows; nil before
-	wrong int             // how often the blob had not matched when the kernel began to keep what it reads
+	wrong int             // how often the blob had not matched when the kernel began to keep what it reads; -1 if it did before this process
 
 	direct bool   // whoever opened it last reads past the page cache
 	waited waited // the last wait in vain
@@ -113,7 +113,7 @@ func (d *imageData) Getattr(ctx context.Context, _ gofs.FileHandle, out *fuse.At
 
 // Open lets the kernel keep what it has read before: the data of an active
 // image never changes. What it has read of a blob that was dropped since, because
-// it did not match, may be wrong.
+// it did not match, may be wrong: it was told so, unless the process has died.
 func (d *imageData) Open(ctx context.Context, flags uint32) (gofs.FileHandle, uint32, syscall.Errno) {
 	if flags&openAgain != 0 {
 		return d.openAgain(ctx, flags)

@@ -140,6 +140,7 @@ func (m *Mount) plant(ctx context.Context, c Config) (left *legacy, err error) {
 	if c.State != nil {
 		t.catalog.restore(c.State)
 	}
+	t.store.OnMismatch(t.wrong)
 	t.catalog.gone = func(img glanceapi.Image) { t.store.Doom(t.blobKey(img)) }
 	return left, nil
 }

@@ -4,14 +4,17 @@ import (
 	"context"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"glancefs/cache"
 )
 
 // A notice is an entry of a directory of the top level, or of every directory in
 // that, which the kernel is to look up anew although it may rely on it for a while
-// yet.
+// yet; or a blob, of which it is to forget what it has read.
 type notice struct {
 	dir, name string
 	below     bool
+	blob      cache.Key
 }
 
 // maxNotices is how many wait to be told. More are dropped: the kernel then
@@ -24,7 +27,10 @@ const maxNotices = 64
 func (t *tree) stale(dir, name string) { t.tell(notice{dir: dir, name: name}) }
 
 // staleBelow does so of entries of the directories in one.
-func (t *tree) staleBelow(dir, name string) { t.tell(notice{dir, name, true}) }
+func (t *tree) staleBelow(dir, name string) { t.tell(notice{dir: dir, name: name, below: true}) }
+
+// wrong has the kernel told that what it has read of a blob did not match.
+func (t *tree) wrong(blob cache.Key) { t.tell(notice{blob: blob}) }
 
 func (t *tree) tell(n notice) {
 	select {
@@ -41,6 +47,9 @@ func (t *tree) notify(ctx context.Context, kernel *fuse.Server) {
 			for _, dir := range n.dirs(t) {
 				kernel.EntryNotify(dir, n.name) // that there is nothing to forget is no failure
 			}
+			for _, file := range n.files(t) {
+				kernel.InodeNotify(file, 0, 0)
+			}
 		case <-ctx.Done():
 			return
 		}
@@ -49,8 +58,31 @@ func (t *tree) notify(ctx context.Context, kernel *fuse.Server) {
 
 // dirs are the numbers of the directories of a notice that the kernel may know.
 func (n notice) dirs(t *tree) []uint64 {
-	if n.below {
+	switch {
+	case n.blob != "":
+		return nil
+	case n.below:
 		return t.nodes.all(n.dir)
 	}
 	return []uint64{identity{"top", n.dir}.number()}
+}
+
+// files are the numbers of the nodes that were opened with the blob of a notice.
+func (n notice) files(t *tree) (numbers []uint64) {
+	if n.blob == "" {
+		return nil
+	}
+	for number, d := range t.data.Range {
+		if d.(*imageData).isOf(n.blob) {
+			numbers = append(numbers, number.(uint64))
+		}
+	}
+	return numbers
+}
+
+// isOf reports whether the file was opened with a blob.
+func (d *imageData) isOf(blob cache.Key) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.line != nil && d.t.blobKey(d.image) == blob
 }

@@ -216,7 +216,7 @@ func (t *tree) recallImage(old *line) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.line, d.image = old, img
+	d.line, d.image, d.wrong = old, img, -1
 	return nil
 }
 

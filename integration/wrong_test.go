@@ -1,6 +1,10 @@
 package integration
 
 import (
+	"bytes"
+	"cmp"
+	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -39,7 +43,8 @@ func TestWrongBytes(t *testing.T) {
 }
 
 // TestWrongOnce has an image spoiled on the way. Once it has been found out nobody
-// who opens it reads those bytes again, from the kernel's cache for one.
+// reads those bytes again, from the kernel's cache for one, who opens it or has it
+// open.
 func TestWrongOnce(t *testing.T) {
 	s := glancetest.New(t)
 	data := noise(t.Name(), 3<<20)
@@ -47,14 +52,27 @@ func TestWrongOnce(t *testing.T) {
 	s.SetFaults(glancetest.Fault{Match: glancetest.IsData, Invert: true})
 	m := mount(t, "--endpoint", s.URL)
 	file := filepath.Join(m.Dir, "images", id, "data")
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
 	run(t, "cat", file)
-	err := eventually("it has been compared", func() (bool, error) {
+	err = eventually("it has been compared", func() (bool, error) {
 		return strings.Contains(m.Stderr.String(), "does not match its checksum"), nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.SetFaults()
+	err = eventually("who has it open to read what is right", func() (bool, error) {
+		got := make([]byte, len(data))
+		_, err := f.ReadAt(got, 0)
+		return bytes.Equal(got, data), cmp.Or(err, errors.New("it reads other bytes"))
+	})
+	if err != nil {
+		t.Error(err)
+	}
 	sha512sum(t, file, data)
 }
 
