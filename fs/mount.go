@@ -138,7 +138,7 @@ func (m *Mount) plant(ctx context.Context, c Config) (left *legacy, err error) {
 	t.edits.scratch.serial = uint64(time.Now().UnixNano()) // no other process has had these
 	t.metrics = newMetrics(t, c.Version)
 	if c.State != nil {
-		t.catalog.restore(c.State)
+		t.catalog.restore(c.State, left != nil)
 	}
 	t.store.OnMismatch(t.wrong)
 	t.catalog.gone = func(img glanceapi.Image) { t.store.Doom(t.blobKey(img)) }

@@ -36,6 +36,7 @@ type State struct {
 	Endpoint string
 	Version  string
 	Listed   []string          // ids in the order of the last listing; null before there was one
+	Clock    time.Time         // of the service, when that was last true; zero if it told none
 	Images   []glanceapi.Image `json:"-"`
 }
 
@@ -108,7 +109,7 @@ func (c *catalog) save(w io.Writer, s State) error {
 	c.mu.Lock()
 	ids := slices.Collect(maps.Keys(c.images))
 	if l := c.best(); l != nil {
-		s.Listed = l.walk.ids
+		s.Listed, s.Clock = l.walk.ids, l.clock
 	}
 	c.mu.Unlock()
 	buf := bufio.NewWriter(w)
@@ -130,8 +131,9 @@ func (c *catalog) save(w io.Writer, s State) error {
 }
 
 // restore takes in what was known once. It is not fresh, so it only serves when
-// the service does not answer.
-func (c *catalog) restore(s *State) {
+// the service does not answer; but what the process before knew a moment ago is only
+// brought up to date, and read anew when somebody has looked at it.
+func (c *catalog) restore(s *State, follows bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, img := range s.Images {
@@ -142,8 +144,16 @@ func (c *catalog) restore(s *State) {
 		w.add(s.Listed...)
 		w.finish(nil)
 		c.saved = c.listingOf(w)
+		c.saved.clock = s.Clock
+	}
+	if follows && c.saved != nil && !s.Clock.IsZero() {
+		c.listing, c.saved = c.saved, nil
+		c.listing.full = longAgo()
 	}
 }
+
+// longAgo is when a listing was read that is due to be read anew, in the background.
+func longAgo() time.Time { return time.Unix(0, 0) }
 
 // best is the listing, or else the saved one. Called with mu held.
 func (c *catalog) best() *listing {
