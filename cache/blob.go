@@ -23,6 +23,7 @@ type Blob struct {
 	busy    int   // those who need the files open
 	pins    int   // holders of Complete
 	cached  int64 // bytes present
+	lost    int   // blocks that were present, counted
 	held    int   // blocks among them that only memory has
 	writing int   // blocks among these that are on their way to disk
 	extents map[int64]*extent

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 )
@@ -28,8 +29,8 @@ func (b *Blob) Complete() (data *os.File, ok bool) {
 	}
 	b.Release()
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	b.doubt()
-	s.mu.Unlock()
 	b.consider()
 	return nil, false
 }
@@ -58,6 +59,13 @@ func (b *Blob) Release() {
 	b.busy--
 }
 
+// errNotKept ends the verification of a blob of which there is always something
+// missing by the time that the rest is here.
+var errNotKept = errors.New("the cache does not keep all of it until it is verified")
+
+// maxNotKept is how often that is fetched again first.
+const maxNotKept = 5
+
 // Verify fetches what is missing of the blob and returns when all of it is
 // known to match its digest, or why that will not be.
 func (b *Blob) Verify(ctx context.Context) error {
@@ -69,12 +77,14 @@ func (b *Blob) Verify(ctx context.Context) error {
 		return err
 	}
 	defer b.letGo()
-	for {
+	for range maxMismatches + maxNotKept {
 		s.mu.Lock()
+		// What happens to the blob from here on concludes this verdict.
 		state, verdict := b.state, b.verdict
 		var err error
 		if state == Unverified {
 			err = b.awaitAll(ctx)
+			b.consider()
 		}
 		s.mu.Unlock()
 		switch {
@@ -85,31 +95,48 @@ func (b *Blob) Verify(ctx context.Context) error {
 		case state == Mismatched:
 			return ErrMismatch
 		}
-		b.consider()
 		select {
-		case <-verdict:
+		case <-verdict.come:
+			if verdict.err != nil {
+				return verdict.err
+			}
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-s.ctx.Done():
+			return ErrClosed
 		}
 	}
+	return errNotKept
 }
 
-// awaitAll returns when every block of b is here. Called with mu held; gives
-// it up while waiting.
+// awaitAll returns when every block of b has come since, or was here. Those that
+// were evicted meanwhile are missing again, and so is one that the disk did not
+// take. Called with mu held; gives it up while waiting.
 func (b *Blob) awaitAll(ctx context.Context) error {
-	if b.size > b.store.room.size {
+	s := b.store
+	if b.size > s.room.size {
 		return fmt.Errorf("image cannot be verified as a whole: %w", ErrLarger)
+	}
+	for _, e := range b.extents {
+		s.lru.Get(e) // what is here does not make way for what is not
 	}
 	for off := int64(0); off < b.size; {
 		if b.has(off) {
 			off += BlockSize
 			continue
 		}
+		if s.ctx.Err() != nil {
+			return ErrClosed
+		}
+		lost := b.lost
 		w := b.join(off, b.size)
 		err := w.wait(ctx)
 		w.run.leave(w)
 		if err != nil {
 			return err
+		}
+		if !b.has(off) && b.lost > lost {
+			return nil
 		}
 	}
 	return nil

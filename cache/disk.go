@@ -85,10 +85,10 @@ func (b *Blob) open() error {
 	b.busy++
 	s.files.Add(b, struct{}{})
 	s.spareFiles()
-	s.mu.Unlock()
 	if !loaded {
 		b.consider()
 	}
+	s.mu.Unlock()
 	return nil
 }
 

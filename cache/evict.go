@@ -120,17 +120,19 @@ func (b *Blob) free(extent int64) error {
 	return punch(data, extent*ExtentSize, ExtentSize)
 }
 
-// forget makes the blocks of e absent, and returns how many bytes they were.
-// Called with mu held.
+// forget loses the blocks of e, and returns how many bytes they were. Called with
+// mu held.
 func (e *extent) forget() (n int64) {
 	b := e.blob
 	for p := e.present; p != 0; p &= p - 1 {
 		n += b.blockLen(e.index*ExtentSize + int64(bits.TrailingZeros64(p))*BlockSize)
 	}
+	b.lost += bits.OnesCount64(e.present)
 	e.present = 0
 	e.letGo()
 	b.cached -= n
 	b.store.room.used -= n
+	b.doubt()
 	b.store.lru.Remove(e)
 	return n
 }

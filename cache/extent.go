@@ -46,7 +46,6 @@ func (b *Blob) extent(off int64) *extent {
 func (e *extent) unpin() {
 	e.pins--
 	if e.pins == 0 && len(e.memory) > 0 {
-		e.blob.doubt() // what takes their place is not looked at yet
 		for _, h := range e.memory {
 			e.lose(h.start)
 		}
@@ -113,7 +112,8 @@ func (b *Blob) arrive(off int64, sum uint32) {
 	b.store.lru.Add(e, struct{}{})
 }
 
-// lose undoes arrive. Called with mu held.
+// lose undoes arrive. What takes the place of a block that was lost is not looked at
+// yet, so the blob is not Verified any more. Called with mu held.
 func (e *extent) lose(off int64) {
 	if e.present>>slot(off)&1 == 0 {
 		return
@@ -122,6 +122,8 @@ func (e *extent) lose(off int64) {
 	n := e.blob.blockLen(off)
 	e.blob.cached -= n
 	e.blob.store.room.used -= n
+	e.blob.lost++
+	e.blob.doubt()
 	if e.present == 0 {
 		e.blob.store.lru.Remove(e)
 	}

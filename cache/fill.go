@@ -121,10 +121,8 @@ func (r *run) arrived(off int64, n int) {
 		r.keep(h)
 	}
 	s.evict()
-	if whole && b.cached == b.size {
-		s.mu.Unlock()
+	if whole {
 		b.consider()
-		s.mu.Lock()
 	}
 }
 

@@ -250,5 +250,5 @@ func (s *Store) Blob(key Key, size int64, digest Digest, src Source) (*Blob, err
 
 // newBlob makes a blob that nobody knows yet.
 func (s *Store) newBlob(h header) *Blob {
-	return &Blob{store: s, header: h, extents: make(map[int64]*extent), trust: trust{verdict: make(chan struct{})}}
+	return &Blob{store: s, header: h, extents: make(map[int64]*extent), trust: trust{verdict: newVerdict()}}
 }

@@ -33,11 +33,21 @@ const maxMismatches = 2
 // trust is how far a blob is checked.
 type trust struct {
 	state      Verification
-	verdict    chan struct{} // closed when state changes, or the blocks are dropped
+	verdict    *verdict // the next one
 	checking   bool
 	mismatches int
 	warned     bool // that blocks were spoiled
 }
+
+// A verdict is what those wait for who want a blob checked. It comes when the
+// state changes, when a check has come to nothing, and when blocks are lost that
+// no check under way will miss: then there is to be another.
+type verdict struct {
+	come chan struct{} // closed then
+	err  error         // why the check came to nothing; set before
+}
+
+func newVerdict() *verdict { return &verdict{come: make(chan struct{})} }
 
 // newHash returns the hash of that name, or nil.
 func newHash(algo string) hash.Hash {
@@ -76,27 +86,33 @@ func (b *Blob) Mismatches() int {
 	return b.mismatches
 }
 
+// conclude tells those who wait for a verdict. Called with mu held.
+func (b *Blob) conclude(err error) {
+	b.verdict.err = err
+	close(b.verdict.come)
+	b.verdict = newVerdict()
+}
+
 // decide settles the state. Called with mu held.
 func (b *Blob) decide(v Verification) {
-	if b.state == Unverified {
-		close(b.verdict)
-	}
 	b.state = v
+	b.conclude(nil)
 }
 
 // doubt takes a Verified back. Called with mu held.
 func (b *Blob) doubt() {
 	if b.state == Verified {
-		b.state, b.verdict = Unverified, make(chan struct{})
+		b.state = Unverified
+	}
+	if !b.checking {
+		b.conclude(nil)
 	}
 }
 
 // consider begins to check a blob that has become whole, as far as the disk
-// takes it.
+// takes it. Called with mu held.
 func (b *Blob) consider() {
 	s := b.store
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if b.cached < b.size || b.writing > 0 || b.size == 0 || b.state != Unverified || b.checking || newHash(b.digest.Algo) == nil || s.ctx.Err() != nil {
 		return
 	}
@@ -104,55 +120,73 @@ func (b *Blob) consider() {
 	b.users++
 	b.pins++ // nothing of it is evicted meanwhile
 	s.runs.Go(func() {
-		err := b.check()
+		lost, err := b.check()
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		b.checking = false
 		b.pins--
 		switch {
-		case err == nil:
-			b.decide(Verified)
 		case errors.Is(err, ErrMismatch):
 			b.mismatch()
-		case s.ctx.Err() == nil:
-			s.log.Warn("image data not verified", "blob", b.key, "err", err)
+		case err == nil && b.lost == lost:
+			b.decide(Verified)
+		case s.ctx.Err() != nil:
+			b.conclude(ErrClosed)
+		default:
+			b.conclude(err)
+			if err != nil {
+				s.log.Warn("image data not verified", "blob", b.key, "err", err)
+			}
+		}
+		b.checking = false // only now: the blocks that mismatch drops are no news
+		if err == nil || errors.Is(err, ErrMismatch) {
+			b.consider() // for what was lost or dropped meanwhile may have come again
 		}
 		b.drop()
 	})
 }
 
-// check hashes the whole blob and compares. It goes over it again if the file
-// was changed meanwhile, as it is when spoiled blocks are mended.
-func (b *Blob) check() error {
+// check hashes the whole blob and compares. It goes over it again if blocks were
+// lost or the file was changed meanwhile, as it is when spoiled ones are mended.
+// What it found holds for as long as no block is lost beyond those counted.
+func (b *Blob) check() (lost int, err error) {
 	s := b.store
 	if err := s.hashing.Acquire(s.ctx, 1); err != nil {
-		return err
+		return 0, err
 	}
 	defer s.hashing.Release(1)
 	if err := b.grab(); err != nil {
-		return err
+		return 0, err
 	}
 	defer b.letGo()
 	data, index, err := b.onDisk()
 	if err != nil {
-		return err
+		return 0, err
 	}
-	for {
+	for range 1 + maxSpoiled {
+		lost := b.losses()
 		before, err := stampOf(data, b.key)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		if err := b.hash(); err != nil {
-			return err
+			return 0, err
 		}
 		after, err := stampOf(data, b.key)
 		if err != nil {
-			return err
+			return 0, err
 		}
-		if before == after {
-			return writeStamp(index, after)
+		if before == after && b.losses() == lost {
+			return lost, writeStamp(index, after)
 		}
 	}
+	return 0, errSpoiled
+}
+
+// losses is how many blocks were lost so far.
+func (b *Blob) losses() int {
+	b.store.mu.Lock()
+	defer b.store.mu.Unlock()
+	return b.lost
 }
 
 func (b *Blob) hash() error {
@@ -183,14 +217,13 @@ func (b *Blob) mismatch() {
 		return
 	}
 	b.store.dropBlocks(b)
-	b.mismatches++   // when nobody can read them any more
-	close(b.verdict) // whoever waits fetches once more
-	b.verdict = make(chan struct{})
+	b.mismatches++ // when nobody can read them any more
 	if tell := b.store.dropped; tell != nil {
 		b.store.mu.Unlock()
 		tell(b.key)
 		b.store.mu.Lock()
 	}
+	b.conclude(nil) // whoever waits fetches once more
 }
 
 // OnMismatch has tell called of each blob whose bytes, all of which may have been
@@ -234,7 +267,6 @@ func (b *Blob) spoiled(e *extent, bad []int64, again bool) {
 		e.lose(off)
 	}
 	e.distrusted = e.distrusted || again
-	b.doubt()
 	index := b.index
 	s.mu.Unlock()
 	defer s.mu.Lock()

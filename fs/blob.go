@@ -3,6 +3,7 @@ package fs
 import (
 	"context"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -47,6 +48,23 @@ func digest(img glanceapi.Image) cache.Digest {
 		return cache.Digest{Algo: "md5", Value: strings.ToLower(img.Checksum)}
 	}
 	return cache.Digest{}
+}
+
+// A verified blob gives out nothing before all of it is verified.
+type verified struct{ *cache.Blob }
+
+// ReadAt reads anew what was not verified any more once it had been read: bytes
+// that were evicted in between come from the service, and were not compared.
+func (v verified) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
+	for {
+		if err := v.Verify(ctx); err != nil {
+			return 0, err
+		}
+		n, err := v.Blob.ReadAt(ctx, p, off)
+		if err != nil && err != io.EOF || v.Verification() == cache.Verified {
+			return n, err
+		}
+	}
 }
 
 // A source fetches the bytes of one image.

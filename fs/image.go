@@ -186,12 +186,11 @@ func (d *imageData) readAt(ctx context.Context, dest []byte, off int64) (int, er
 	if err != nil {
 		return 0, err
 	}
+	read := blob.ReadAt
 	if d.t.strict {
-		if err := blob.Verify(ctx); err != nil {
-			return 0, err
-		}
+		read = verified{blob}.ReadAt
 	}
-	n, err := blob.ReadAt(ctx, dest, off)
+	n, err := read(ctx, dest, off)
 	switch {
 	case errors.Is(err, iofs.ErrNotExist):
 		err = errNoData // the file is there; what it showed is gone
