@@ -146,7 +146,7 @@ func (s *Store) Mismatches() []Key {
 	defer s.mu.Unlock()
 	var keys []Key
 	for _, b := range s.blobs {
-		if b.mismatches > 0 && b.state != Verified {
+		if b.row > 0 {
 			keys = append(keys, b.key)
 		}
 	}

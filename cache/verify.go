@@ -26,8 +26,8 @@ var ErrMismatch = errors.New("data does not match its checksum")
 // ErrNoDigest is the answer where a blob has no digest to be checked against.
 var ErrNoDigest = errors.New("no checksum to verify the data with")
 
-// maxMismatches is how often a whole blob is fetched anew because it did not
-// match: once, since the fault may have been on the way.
+// maxMismatches is how often, in a row, a whole blob does not match before that is
+// believed: it is fetched anew once, since the fault may have been on the way.
 const maxMismatches = 2
 
 // trust is how far a blob is checked.
@@ -36,6 +36,7 @@ type trust struct {
 	verdict    *verdict // the next one
 	checking   bool
 	mismatches int
+	row        int  // of these, since it last matched
 	warned     bool // that blocks were spoiled
 }
 
@@ -96,6 +97,9 @@ func (b *Blob) conclude(err error) {
 // decide settles the state. Called with mu held.
 func (b *Blob) decide(v Verification) {
 	b.state = v
+	if v == Verified {
+		b.row = 0
+	}
 	b.conclude(nil)
 }
 
@@ -211,13 +215,15 @@ func (b *Blob) hash() error {
 // marked as what it is. Called with mu held; gives it up while punching.
 func (b *Blob) mismatch() {
 	b.store.stats.Mismatched++
-	if b.mismatches+1 == maxMismatches {
+	if b.row+1 == maxMismatches {
 		b.mismatches++
+		b.row++
 		b.decide(Mismatched)
 		return
 	}
 	b.store.dropBlocks(b)
 	b.mismatches++ // when nobody can read them any more
+	b.row++
 	if tell := b.store.dropped; tell != nil {
 		b.store.mu.Unlock()
 		tell(b.key)

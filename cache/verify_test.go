@@ -148,6 +148,27 @@ func TestEvictedIsNotVerified(t *testing.T) {
 	check(t, b, src, 0, b.Size())
 }
 
+// A blob that matched between two faults on the way is not one whose source is
+// wrong.
+func TestMismatchesInARow(t *testing.T) {
+	src := digested(2 * ExtentSize)
+	s := open(t, 1<<30, time.Minute)
+	b := blob(t, s, src)
+	for i := range 3 {
+		src.mu.Lock()
+		src.spoil = 1
+		src.mu.Unlock()
+		if err := b.Verify(bound(t)); err != nil {
+			t.Fatalf("fault %d: %v", i+1, err)
+		}
+		if wrong := s.Mismatches(); len(wrong) > 0 {
+			t.Errorf("fault %d: %q is told to be wrong", i+1, wrong)
+		}
+		rest(b)
+		evictExtent(b, 0)
+	}
+}
+
 // A check that cannot mend what it finds spoiled tells so.
 func TestVerifyCannotMend(t *testing.T) {
 	dir, src := t.TempDir(), digested(3*BlockSize)
