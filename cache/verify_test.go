@@ -1,8 +1,10 @@
 package cache
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"testing"
 	"time"
@@ -166,6 +168,51 @@ func TestMismatchesInARow(t *testing.T) {
 		}
 		rest(b)
 		evictExtent(b, 0)
+	}
+}
+
+// Who reads the file by itself gets no holes when what took the place of a spoiled
+// block is wrong too.
+func TestFileInUseIsNotPunched(t *testing.T) {
+	src := digested(3 * BlockSize)
+	s := open(t, 1<<30, time.Minute)
+	b := blob(t, s, src)
+	if err := b.Verify(bound(t)); err != nil {
+		t.Fatal(err)
+	}
+	rest(b)
+	f, ok := b.Complete()
+	if !ok {
+		t.Fatal("not complete")
+	}
+	defer b.Release()
+	w, err := os.OpenFile(f.Name(), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	w.WriteAt([]byte{src.data[0] ^ 1}, 0)
+	src.mu.Lock()
+	src.spoil = 1
+	src.mu.Unlock()
+	if _, err := b.ReadAt(bound(t), make([]byte, 1), 0); err != nil {
+		t.Fatal(err)
+	}
+	rest(b)
+	for b.Mismatches() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	got, err := io.ReadAll(io.NewSectionReader(f, BlockSize, 2*BlockSize))
+	if err != nil || !bytes.Equal(got, src.data[BlockSize:]) {
+		t.Errorf("the file in use has other bytes than it had: %v", err)
+	}
+	check(t, b, src, 0, b.Size())
+	if err := b.Verify(bound(t)); err != nil {
+		t.Error(err)
+	}
+	got, err = io.ReadAll(io.NewSectionReader(f, 0, b.Size()))
+	if err != nil || !bytes.Equal(got, src.data) {
+		t.Errorf("the file is not mended: %v", err)
 	}
 }
 
