@@ -84,12 +84,13 @@ func (r *run) room(ctx context.Context, pos int64) error {
 	for {
 		s.mu.Lock()
 		ahead := r.blob.seeks == fromStart && pos >= r.sequence.want+most
+		more := r.sequence.more
 		s.mu.Unlock()
 		if !ahead {
 			return nil
 		}
 		select {
-		case <-r.sequence.more:
+		case <-more:
 		case <-ctx.Done():
 			return ctx.Err()
 		}

@@ -156,3 +156,29 @@ func TestFarMissesFetchMore(t *testing.T) {
 		})
 	}
 }
+
+// Several streams of the whole, which come of a service that could seek before, all
+// go on with their reader.
+func TestRoomForAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, 1<<20, time.Minute)
+		b := blob(t, s, newMemory(1<<20, true))
+		s.mu.Lock()
+		b.seeks = fromStart
+		q := b.begin(0)
+		s.mu.Unlock()
+		for range 3 {
+			go func() {
+				r := &run{blob: b, sequence: q}
+				if err := r.room(bound(t), 1<<19); err != nil {
+					t.Error(err)
+				}
+			}()
+		}
+		synctest.Wait() // all of them wait
+		s.mu.Lock()
+		q.raise(1)
+		s.mu.Unlock()
+		synctest.Wait()
+	})
+}

@@ -44,7 +44,7 @@ type sequence struct {
 	waiters int   // on all of its runs
 	lanes   lanes
 	idle    *time.Timer   // fires when nobody has waited for the grace
-	more    chan struct{} // want has grown; holds one
+	more    chan struct{} // closed, and replaced, when want has grown
 }
 
 // follow returns the sequence that a read at need goes on, or a new one.
@@ -70,7 +70,7 @@ func (b *Blob) begin(need int64) *sequence {
 	for least := need &^ (b.store.link.grain() - 1); start > least && !b.has(start-BlockSize) && !b.coming(start-BlockSize); {
 		start -= BlockSize
 	}
-	q := &sequence{blob: b, begin: start, next: start, lanes: lanes{most: 1}, more: make(chan struct{}, 1)}
+	q := &sequence{blob: b, begin: start, next: start, lanes: lanes{most: 1}, more: make(chan struct{})}
 	b.sequences = slices.Insert(b.sequences, 0, q)
 	if last := len(b.sequences) - 1; last == maxSequences {
 		b.sequences = slices.Delete(b.sequences, last, last+1) // its runs, if any, go on
@@ -84,10 +84,8 @@ func (q *sequence) raise(until int64) {
 		return
 	}
 	q.earned, q.want = max(0, q.want-q.begin), until
-	select {
-	case q.more <- struct{}{}:
-	default:
-	}
+	close(q.more) // all its runs, of which there are several also where none can seek any more
+	q.more = make(chan struct{})
 }
 
 // ahead is how far beyond what is wanted is fetched. Where asking again costs
