@@ -66,9 +66,10 @@ func (b *Blob) open() error {
 		return ErrClosed
 	}
 	path := s.path(b.key)
-	s.claim(filepath.Base(path))
+	left := s.claim(filepath.Base(path))
 	data, err := os.OpenFile(path+dataSuffix, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
+		s.unclaim(left, b)
 		return fmt.Errorf("cache file: %w", err)
 	}
 	index, err := os.OpenFile(path+indexSuffix, os.O_CREATE|os.O_RDWR, 0o600)
@@ -78,6 +79,7 @@ func (b *Blob) open() error {
 	if err != nil {
 		data.Close()
 		index.Close()
+		s.unclaim(left, b)
 		return fmt.Errorf("cache file: %w", err)
 	}
 	s.mu.Lock()
@@ -191,10 +193,14 @@ func (b *Blob) drop() {
 	}
 }
 
-// forget removes a blob that has neither users nor blocks. Called with mu held.
+// forget removes a blob that has neither users nor blocks. The files of one that
+// could not be loaded are a leftover again, and stay. Called with mu held.
 func (s *Store) forget(b *Blob) {
 	delete(s.blobs, b.key)
-	s.remove(s.path(b.key))
+	path := s.path(b.key)
+	if s.left.named[filepath.Base(path)] == nil {
+		s.remove(path)
+	}
 }
 
 // remove removes the files of a blob.

@@ -90,21 +90,36 @@ func (f *leftovers) remove(l *leftover) {
 
 // claim takes a leftover, if there is one of that name, out of the list, for
 // whoever is about to load it.
-func (s *Store) claim(name string) {
+func (s *Store) claim(name string) *leftover {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for {
 		l := s.left.named[name]
 		if l == nil {
-			return
+			return nil
 		}
 		if !l.taken {
 			s.left.remove(l)
 			s.room.used -= l.used
-			return
+			return l
 		}
 		s.freed.Wait()
 	}
+}
+
+// unclaim undoes claim for a blob of which nothing could be loaded.
+func (s *Store) unclaim(l *leftover, b *Blob) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if l == nil || b.cached > 0 {
+		return
+	}
+	l.gone = false
+	s.left.named[l.name] = l
+	if !slices.Contains(s.left.aged, l) {
+		s.left.aged = slices.Insert(s.left.aged, 0, l)
+	}
+	s.room.used += l.used
 }
 
 // evictLeftover cuts the end off the oldest leftover. Called with mu held;

@@ -1,0 +1,48 @@
+package cache
+
+import (
+	"log/slog"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A blob whose files cannot be opened for the moment keeps its bytes, and these
+// count.
+func TestUnopenedKeepsItsBytes(t *testing.T) {
+	dir, src := t.TempDir(), digested(2*ExtentSize)
+	session(t, dir, src, func(_ *Store, b *Blob) { check(t, b, src, 0, b.Size()) })
+	s, err := Open(Config{Dir: dir, Size: 1 << 30, Timeout: time.Minute, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	used := s.Stats().Used
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Max: limit.Max}); err != nil {
+		t.Fatal(err)
+	}
+	b, err := s.Blob("blob", int64(len(src.data)), src.digest, src)
+	if e := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); e != nil {
+		t.Fatal(e)
+	}
+	if err == nil {
+		b.Close()
+		t.Fatal("a blob is opened without descriptors")
+	}
+	if n := s.Stats().Used; n != used {
+		t.Errorf("%d bytes used, %d before", n, used)
+	}
+	src.opens = 0
+	check(t, blob(t, s, src), src, 0, int64(len(src.data)))
+	if n := src.opened(); n != 0 {
+		t.Errorf("%d streams", n)
+	}
+	if n := s.Stats().Used; n != int64(len(src.data)) {
+		t.Errorf("%d bytes used of %d", n, int64(len(src.data)))
+	}
+}
