@@ -55,6 +55,14 @@ func (b *Blob) Cached() int64 {
 	return b.cached
 }
 
+// Has reports whether the bytes [off, end) are here, as far as the blob has them.
+func (b *Blob) Has(off, end int64) bool {
+	b.store.mu.Lock()
+	defer b.store.mu.Unlock()
+	end = min(end, b.size)
+	return off >= end || b.missing(off, end) == end
+}
+
 // Close ends the use of b. Runs that others wait for go on.
 func (b *Blob) Close() error {
 	b.store.mu.Lock()

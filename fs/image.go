@@ -171,7 +171,7 @@ func (d *imageData) Read(ctx context.Context, h gofs.FileHandle, dest []byte, of
 }
 
 func (d *imageData) read(ctx reader, dest []byte, off int64) (int, error) {
-	if err := d.again(ctx, off); err != nil {
+	if err := d.again(ctx, off, off+int64(len(dest))); err != nil {
 		return 0, err
 	}
 	n, err := d.readAt(ctx, dest, off)

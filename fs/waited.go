@@ -31,13 +31,14 @@ func (d *imageData) told(r reader, off, end int64, err error) {
 	}
 }
 
-// again returns the error of the wait that a read at off repeats, to the reader who
-// was told of it once; else nil.
-func (d *imageData) again(r reader, off int64) error {
+// again returns the error of the wait that a read of [off, end) repeats, to the
+// reader who was told of it once; else nil. What is here by now, or was and is only
+// what the kernel has read ahead of, needs no wait.
+func (d *imageData) again(r reader, off, end int64) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	w := &d.waited
-	if w.err == nil || r.pid == 0 || off < w.off || off >= w.end {
+	if w.err == nil || r.pid == 0 || off < w.off || off >= w.end || d.blob != nil && d.blob.Has(off, end) {
 		return nil
 	}
 	since := time.Since(w.at)

@@ -27,17 +27,17 @@ func TestWaited(t *testing.T) {
 		{"the kernel, once more", 7, 69632, cache.ErrTimeout},
 		{"the reader, anew", 7, 69632, nil},
 	} {
-		if err := d.again(by(c.pid), c.off); err != c.want {
+		if err := d.again(by(c.pid), c.off, c.off+4096); err != c.want {
 			t.Errorf("%s: %v", c.who, err)
 		}
 	}
 	d.waited.at = d.waited.at.Add(-queueWithin)
-	if err := d.again(by(9), 65536); err != nil {
+	if err := d.again(by(9), 65536, 69632); err != nil {
 		t.Errorf("who comes later: %v", err)
 	}
 	d.direct = true
 	d.told(by(7), 0, 4096, cache.ErrTimeout)
-	if err := d.again(by(7), 0); err != nil {
+	if err := d.again(by(7), 0, 4096); err != nil {
 		t.Errorf("past the page cache: %v", err)
 	}
 }

@@ -1,0 +1,71 @@
+package fs
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"os"
+	"testing"
+	"time"
+
+	"glancefs/cache"
+	"glancefs/glanceapi/glancetest"
+)
+
+// planted is the tree of a mount of s that nobody serves, with its cache in dir.
+func planted(t *testing.T, s *glancetest.Server, dir string, size int64) *tree {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	store, err := cache.Open(cache.Config{Dir: dir, Size: size, Timeout: time.Second, Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
+	m := &Mount{}
+	if _, err := m.plant(ctx, Config{Service: client(t, s), Store: store, CacheDir: dir, Refresh: time.Minute, Log: log}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(m.tree.incoming.stop)
+	return m.tree
+}
+
+// dataNode is the data of an image, as the kernel knows it until the test ends.
+func dataNode(t *testing.T, tr *tree, image string) *imageData {
+	d := &imageData{node: node{t: tr}, id: image}
+	tr.data.Store(d.stable().Ino, d)
+	t.Cleanup(d.OnForget)
+	return d
+}
+
+// bytesOf is n bytes none of which is 0.
+func bytesOf(n int) []byte { return bytes.Repeat([]byte("image data "), n/11+1)[:n] }
+
+// TestCachedAfterWaitInVain: where the kernel has read ahead in vain, the page that
+// its reader wanted is given when it is here.
+func TestCachedAfterWaitInVain(t *testing.T) {
+	s := glancetest.New(t)
+	data := bytesOf(2 * cache.BlockSize)
+	d := dataNode(t, planted(t, s, t.TempDir(), 1<<30), s.Add(t, "disk", data))
+	r := reader{context.Background(), os.Getpid()}
+	page := make([]byte, 4096)
+	if _, err := d.read(r, page, 0); err != nil {
+		t.Fatal(err)
+	}
+	s.SetFaults(glancetest.Fault{Match: glancetest.IsData, Status: http.StatusServiceUnavailable})
+	if _, err := d.read(r, make([]byte, len(data)), 0); !errors.Is(err, cache.ErrTimeout) {
+		t.Fatalf("read ahead: %v", err)
+	}
+	for _, pid := range []int{r.pid, os.Getppid()} {
+		clear(page)
+		if _, err := d.read(reader{r.Context, pid}, page, 0); err != nil || !bytes.Equal(page, data[:len(page)]) {
+			t.Errorf("what is cached is not read: %v", err)
+		}
+	}
+	if _, err := d.read(r, page, cache.BlockSize); !errors.Is(err, cache.ErrTimeout) {
+		t.Errorf("what is not cached: %v", err)
+	}
+}
