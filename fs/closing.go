@@ -175,7 +175,7 @@ func leaving(thread uint32) bool {
 func (in *incoming) closed(ctx context.Context, o *opening) error {
 	o.mu.Lock()
 	c := closing{opener: o.opener, wrote: o.wrote}
-	gone, filling := o.removed || o.image != "", o.about.Image != ""
+	gone, filling := o.removed || o.image != "" && o.up == nil, o.about.Image != ""
 	o.mu.Unlock()
 	if !c.wrote || gone {
 		return nil

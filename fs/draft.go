@@ -27,7 +27,7 @@ type draft struct {
 	changed bool          // the bytes are not those that it was made with, none
 	fewer   chan struct{} // closed, and replaced, when there are fewer of either
 	up      *upload       // under way: the bytes stay as they are
-	image   string        // what it has become: they stay for ever
+	image   string        // what it has become, or does just now: they stay for ever
 	fixed   os.FileInfo   // as which they stay
 	removed bool          // it is found no more; who has it open keeps it
 }
@@ -143,6 +143,13 @@ func (d *draft) fixedAs() os.FileInfo {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.fixed
+}
+
+// isImage reports whether the bytes are those of an image.
+func (d *draft) isImage() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.image != ""
 }
 
 // changeable tells why the bytes cannot be changed, if they cannot. Called with

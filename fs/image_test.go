@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"syscall"
 	"testing"
 	"time"
 
@@ -67,5 +68,63 @@ func TestCachedAfterWaitInVain(t *testing.T) {
 	}
 	if _, err := d.read(r, page, cache.BlockSize); !errors.Is(err, cache.ErrTimeout) {
 		t.Errorf("what is not cached: %v", err)
+	}
+}
+
+// TestReadWhileAdopted reads a draft by a file that is the cache's by now, and of
+// which the cache has made a hole.
+func TestReadWhileAdopted(t *testing.T) {
+	const extent = cache.ExtentSize
+	s := glancetest.New(t)
+	tr := planted(t, s, t.TempDir(), extent+1<<20)
+	in, data := tr.incoming, bytesOf(extent+1)
+	d, err := in.fill(s.AddQueued(t, "disk"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := d.openFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	o := &opening{draft: d, in: in, file: f, reads: true, writes: true}
+	if _, errno := o.Write(t.Context(), data, 0); errno != 0 {
+		t.Fatal(errno)
+	}
+	u, err := in.startFill(d)
+	in.mu.Lock() // which the draft needs to become the image
+	if err != nil {
+		t.Fatal(err)
+	}
+	for tr.store.Stats().Used < int64(len(data)) {
+		time.Sleep(time.Millisecond)
+	}
+	other := dataNode(t, tr, s.Add(t, "other", bytesOf(1<<20)))
+	if _, err := other.read(readerOf(t.Context()), make([]byte, 1<<20), 0); err != nil {
+		t.Fatal(err)
+	}
+	for tr.store.Stats().Evicted == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	got := make([]byte, cache.BlockSize)
+	read := make(chan syscall.Errno)
+	go func() {
+		result, errno := o.Read(t.Context(), got, 0)
+		if errno == 0 {
+			got, _ = result.Bytes(got)
+		}
+		read <- errno
+	}()
+	select { // it may wait, or not
+	case errno := <-read:
+		go func() { read <- errno }()
+	case <-time.After(100 * time.Millisecond):
+	}
+	in.mu.Unlock()
+	if errno := <-read; errno != 0 || !bytes.Equal(got, data[:cache.BlockSize]) {
+		t.Errorf("wrong bytes: %v", errno)
+	}
+	if err := u.wait(t.Context()); err != nil {
+		t.Error(err)
 	}
 }

@@ -159,19 +159,22 @@ func (o *opening) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadRe
 		return data.Read(ctx, nil, dest, off)
 	}
 	n, err := o.file.ReadAt(dest, off)
+	if o.isImage() {
+		return o.Read(ctx, dest, off) // what was read may be a hole that the cache has made
+	}
 	if err != nil && err != io.EOF {
 		return nil, o.in.t.errno("read a draft", err)
 	}
 	return fuse.ReadResultData(dest[:n]), 0
 }
 
-// became returns the image that the draft has become, or "". Without the file it
-// waits for the moment that the image is in its place.
+// became returns the image that the draft has become, or "". Without the file, or
+// while the cache takes that, it waits for the moment that the image is in its place.
 func (o *opening) became(ctx context.Context) (image string, err error) {
 	o.mu.Lock()
 	image, up := o.image, o.up
 	o.mu.Unlock()
-	if image != "" || o.file != nil || up == nil {
+	if up == nil || image == "" && o.file != nil {
 		return image, nil
 	}
 	if err := up.wait(ctx); err != nil {

@@ -151,10 +151,13 @@ func (in *incoming) likelyHash() string {
 func (in *incoming) succeed(d *draft, u *upload, s *spool, img glanceapi.Image) {
 	in.t.catalog.made(img)
 	in.remember(d, u, img.ID, s.info)
+	d.mu.Lock()
+	d.image = img.ID // from here on its file may be the cache's, which makes holes in it
+	d.mu.Unlock()
 	in.adopt(d, s, img)
 	in.mu.Lock()
 	d.mu.Lock()
-	d.up, d.image = nil, img.ID
+	d.up = nil
 	in.made[img.ID] = true
 	in.changed = time.Now()
 	in.tally.through(s.size)
