@@ -128,3 +128,26 @@ func TestReadWhileAdopted(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestFormerLeavesNode: who reads an image by way of the draft that it was takes
+// nothing from who has the image itself open.
+func TestFormerLeavesNode(t *testing.T) {
+	s := glancetest.New(t)
+	data := bytesOf(1000)
+	tr := planted(t, s, t.TempDir(), 1<<30)
+	d := dataNode(t, tr, s.Add(t, "disk", data))
+	former := newDraft(tr.incoming.dir, "draft", about{})
+	former.image = d.id
+	o := &opening{draft: former, in: tr.incoming}
+	got := make([]byte, 2000)
+	result, errno := o.Read(t.Context(), got, 0)
+	if errno != 0 {
+		t.Fatal(errno)
+	}
+	if got, _ := result.Bytes(got); !bytes.Equal(got, data) {
+		t.Error("wrong bytes")
+	}
+	if tr.opened(d.stable().Ino) != d {
+		t.Error("the image's data is not found any more")
+	}
+}
