@@ -3,6 +3,7 @@ package fs
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -10,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"glancefs/cache"
 	"glancefs/glanceapi/glancetest"
@@ -149,5 +152,35 @@ func TestFormerLeavesNode(t *testing.T) {
 	}
 	if tr.opened(d.stable().Ino) != d {
 		t.Error("the image's data is not found any more")
+	}
+}
+
+// lineOf is what the process that follows finds of an image that tr has open.
+func lineOf(t *testing.T, tr *tree, id string) *line {
+	t.Helper()
+	img, err := tr.catalog.image(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(img)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &line{kind: lineImage, text: string(text)}
+}
+
+// TestRecalledPages: nobody knows whether what the kernel has kept for a process
+// before did match.
+func TestRecalledPages(t *testing.T) {
+	s := glancetest.New(t)
+	tr := planted(t, s, t.TempDir(), 1<<30)
+	d := dataNode(t, tr, s.Add(t, "disk", bytesOf(1000)))
+	if err := tr.recallImage(lineOf(t, tr, d.id)); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []uint32{0, fuse.FOPEN_KEEP_CACHE, fuse.FOPEN_KEEP_CACHE} {
+		if _, flags, errno := d.Open(t.Context(), syscall.O_RDONLY); errno != 0 || flags&fuse.FOPEN_KEEP_CACHE != want {
+			t.Errorf("open %d: flags %#x, %v", i+1, flags, errno)
+		}
 	}
 }
