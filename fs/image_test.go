@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -182,5 +183,37 @@ func TestRecalledPages(t *testing.T) {
 		if _, flags, errno := d.Open(t.Context(), syscall.O_RDONLY); errno != 0 || flags&fuse.FOPEN_KEEP_CACHE != want {
 			t.Errorf("open %d: flags %#x, %v", i+1, flags, errno)
 		}
+	}
+}
+
+// TestRecalledIsInUse: what a process before had open is no leftover, which goes
+// first, also when nobody has read it since.
+func TestRecalledIsInUse(t *testing.T) {
+	s, dir := glancetest.New(t), t.TempDir()
+	const n = 1 << 20
+	opened, left, next := s.Add(t, "open", bytesOf(n)), s.Add(t, "left", bytesOf(n)), s.Add(t, "next", bytesOf(n))
+	before := planted(t, s, dir, 3*n)
+	for _, id := range []string{opened, left} {
+		d := dataNode(t, before, id)
+		if _, err := d.read(readerOf(t.Context()), make([]byte, n), 0); err != nil {
+			t.Fatal(err)
+		}
+		d.OnForget()
+	}
+	before.store.Close()
+	tr := planted(t, s, dir, 2*n)
+	d := dataNode(t, tr, opened)
+	if err := tr.recallImage(lineOf(t, tr, opened)); err != nil {
+		t.Fatal(err)
+	}
+	tr.reopenAll(t.Context())
+	remove(t, s, opened)
+	tr.catalog.deleted(opened)
+	if _, err := dataNode(t, tr, next).read(readerOf(t.Context()), make([]byte, n), 0); err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, n)
+	if m, err := d.read(readerOf(t.Context()), got, 0); m != n || err != nil && err != io.EOF || !bytes.Equal(got, bytesOf(n)) {
+		t.Errorf("what is open was not kept: %d bytes, %v", m, err)
 	}
 }

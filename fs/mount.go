@@ -105,6 +105,7 @@ func New(dir string, c Config) (*Mount, error) {
 	m.work.Go(func() { t.keepState(ctx, c.Account) })
 	m.work.Go(func() { t.notify(ctx, m.server) })
 	if left != nil {
+		m.work.Go(func() { t.reopenAll(ctx) })
 		return m, nil
 	}
 	if lacks := lacks(dir); len(lacks) > 0 {

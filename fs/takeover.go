@@ -204,7 +204,7 @@ func (t *tree) dataOf(image string) *imageData {
 }
 
 // recallImage makes image data what the process before had open, as it was then.
-// Its blob is opened when it is read, since there may be thousands.
+// Its blob is opened when it is read, or by reopenAll, since there may be thousands.
 func (t *tree) recallImage(old *line) error {
 	var img glanceapi.Image
 	if err := json.Unmarshal([]byte(old.text), &img); err != nil {
@@ -218,6 +218,21 @@ func (t *tree) recallImage(old *line) error {
 	defer d.mu.Unlock()
 	d.line, d.image, d.wrong = old, img, -1
 	return nil
+}
+
+// reopenAll opens the blobs that the process before had open, one after the other,
+// until ctx ends: for the cache they would be what an earlier store has left and
+// nobody uses, which makes way first.
+func (t *tree) reopenAll(ctx context.Context) {
+	for _, v := range t.data.Range {
+		if ctx.Err() != nil {
+			return
+		}
+		d := v.(*imageData)
+		if _, err := d.reopen(); err != nil {
+			t.log.Warn("the cache file of an open image cannot be opened", "image", d.id, "err", err)
+		}
+	}
 }
 
 // isLasting reports whether a kernel sends requests again.
