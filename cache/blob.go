@@ -135,7 +135,7 @@ func (b *Blob) readExtent(ctx context.Context, p []byte, off int64) (int, error)
 		if e.present != 0 {
 			s.lru.Add(e, struct{}{})
 		}
-		x := b.excerpt(e, off, off+int64(len(p)))
+		x, lost := b.excerpt(e, off, off+int64(len(p))), e.lost
 		s.mu.Unlock()
 		bad := x.read(&s.buffers, p, off)
 		s.mu.Lock()
@@ -145,6 +145,10 @@ func (b *Blob) readExtent(ctx context.Context, p []byte, off int64) (int, error)
 		}
 		if s.ctx.Err() != nil {
 			return 0, ErrClosed
+		}
+		if e.lost != lost {
+			try-- // others have found out, and what was read may have come anew since
+			continue
 		}
 		if try == maxSpoiled {
 			return 0, errSpoiled

@@ -127,6 +127,7 @@ func (e *extent) forget() (n int64) {
 	for p := e.present; p != 0; p &= p - 1 {
 		n += b.blockLen(e.index*ExtentSize + int64(bits.TrailingZeros64(p))*BlockSize)
 	}
+	e.lost++
 	b.lost += bits.OnesCount64(e.present)
 	e.present = 0
 	e.letGo()

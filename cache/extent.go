@@ -8,6 +8,7 @@ type extent struct {
 	blob     *Blob
 	index    int64                   // it starts at index*ExtentSize
 	present  uint64                  // bit i: block i is here, whole
+	lost     uint32                  // how often blocks ceased to be
 	sums     [blocksPerExtent]uint32 // of the present blocks, CRC-32C
 	memory   []held                  // present blocks that are not on disk, or not yet
 	pins     int                     // readers and runs that need it where it is
@@ -122,6 +123,7 @@ func (e *extent) lose(off int64) {
 	n := e.blob.blockLen(off)
 	e.blob.cached -= n
 	e.blob.store.room.used -= n
+	e.lost++
 	e.blob.lost++
 	e.blob.doubt()
 	if e.present == 0 {
