@@ -206,7 +206,7 @@ func TestRecalledIsInUse(t *testing.T) {
 	if err := tr.recallImage(lineOf(t, tr, opened)); err != nil {
 		t.Fatal(err)
 	}
-	tr.reopenAll(t.Context())
+	tr.reopenAll(t.Context(), []*imageData{d})
 	remove(t, s, opened)
 	tr.catalog.deleted(opened)
 	if _, err := dataNode(t, tr, next).read(readerOf(t.Context()), make([]byte, n), 0); err != nil {

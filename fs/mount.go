@@ -105,7 +105,6 @@ func New(dir string, c Config) (*Mount, error) {
 	m.work.Go(func() { t.keepState(ctx, c.Account) })
 	m.work.Go(func() { t.notify(ctx, m.server) })
 	if left != nil {
-		m.work.Go(func() { t.reopenAll(ctx) })
 		return m, nil
 	}
 	if lacks := lacks(dir); len(lacks) > 0 {
@@ -190,6 +189,9 @@ func (m *Mount) attach(ctx context.Context, c Config, left *legacy) (err error) 
 	}
 	if err != nil && m.server != nil && c.Kept == nil {
 		err = errors.Join(err, detach(m.dir))
+	}
+	if err == nil && left != nil {
+		m.work.Go(func() { t.reopenAll(ctx, p.all()) })
 	}
 	if err == nil && c.Kept != nil {
 		m.work.Go(func() { t.settleNodes(ctx, l, m.server, old) })

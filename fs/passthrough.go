@@ -154,6 +154,16 @@ func (p *passthrough) recall(node uint64, data *imageData, backing int32) {
 	o.opens++
 }
 
+// all returns the image data that is open.
+func (p *passthrough) all() (open []*imageData) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, o := range p.open {
+		open = append(open, o.data)
+	}
+	return open
+}
+
 // keep is complete for a file that the kernel reads already.
 func (d *imageData) keep(log *slog.Logger) error {
 	blob, err := d.reopen()

@@ -220,15 +220,14 @@ func (t *tree) recallImage(old *line) error {
 	return nil
 }
 
-// reopenAll opens the blobs that the process before had open, one after the other,
-// until ctx ends: for the cache they would be what an earlier store has left and
-// nobody uses, which makes way first.
-func (t *tree) reopenAll(ctx context.Context) {
-	for _, v := range t.data.Range {
+// reopenAll opens the blobs of image data that is open, one after the other, until
+// ctx ends: for the cache they would be what an earlier store has left and nobody
+// uses, which makes way first.
+func (t *tree) reopenAll(ctx context.Context, open []*imageData) {
+	for _, d := range open {
 		if ctx.Err() != nil {
 			return
 		}
-		d := v.(*imageData)
 		if _, err := d.reopen(); err != nil {
 			t.log.Warn("the cache file of an open image cannot be opened", "image", d.id, "err", err)
 		}
