@@ -27,12 +27,14 @@ func (k *keeper) upgrade() {
 	}
 }
 
-// failed goes back from an upgrade that came to nothing.
+// failed goes back from an upgrade that came to nothing, if the worker that did not
+// get so far was of one.
 func (k *keeper) failed(why string) {
-	if k.replaces != nil {
-		k.program.Close()
-		k.program, k.replaces = k.replaces, nil
+	if k.replaces == nil {
+		return
 	}
+	k.program.Close()
+	k.program, k.replaces = k.replaces, nil
 	k.refuse(why)
 }
 
