@@ -2,18 +2,19 @@ package keep
 
 import "os"
 
-// upgrade prepares a worker of what is at the program's path now; while another is
-// just going on with the mount, once it has.
+// upgrade prepares a worker of what is at the program's path now. While another is
+// just going on with the mount, or prepared for that, it waits: there may be a newer
+// program by now than that one is.
 func (k *keeper) upgrade() {
-	if k.lasting && k.replaces == nil && (k.serving == nil || k.heir != nil) {
+	if k.lasting && (k.serving == nil || k.heir != nil) {
 		k.wanted = true
 		return
 	}
 	k.wanted = false
 	k.history.Upgrades++
 	k.history.Refused = ""
-	if !k.lasting || k.replaces != nil {
-		k.refuse("a worker is being replaced already, or cannot be")
+	if !k.lasting {
+		k.refuse("no other process can go on with this mount")
 		return
 	}
 	program, err := os.Open(k.Program)
@@ -36,6 +37,9 @@ func (k *keeper) failed(why string) {
 	k.program.Close()
 	k.program, k.replaces = k.replaces, nil
 	k.refuse(why)
+	if k.wanted && k.serving != nil {
+		k.upgrade()
+	}
 }
 
 // refuse tells why an upgrade came to nothing.
