@@ -238,12 +238,9 @@ func (k *keeper) took(w *worker, m Message) (bool, error) {
 // not heard.
 func (k *keeper) look(now time.Time) {
 	for _, w := range []*worker{k.serving, k.heir} {
-		if w == nil {
-			continue
-		}
-		if !w.limit.IsZero() && now.After(w.limit) {
+		if w != nil && !w.killed && !w.limit.IsZero() && now.After(w.limit) {
 			k.Log.Error("a worker takes too long; killed", "pid", w.pid())
-			w.signal(syscall.SIGKILL)
+			w.kill()
 		}
 	}
 	if w := k.serving; w != nil && k.lasting && k.systemd.overdue(now.Sub(w.heard)) && w.limit.IsZero() {

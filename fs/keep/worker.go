@@ -20,6 +20,7 @@ type worker struct {
 	prepared bool      // for its turn
 	given    bool      // was told to give way
 	limit    time.Time // by when it has to have done what it is at; zero for no limit
+	killed   bool      // for having taken longer, though it may not have ended yet
 	since    time.Time // when it began to serve; zero before
 	heard    time.Time // when it last said that the mount answers
 }
@@ -70,6 +71,12 @@ func (w *worker) send(m Message, files ...*os.File) {
 }
 
 func (w *worker) signal(s syscall.Signal) { _ = w.cmd.Process.Signal(s) }
+
+// kill ends the worker. One that waits for a disk that is stuck ends after that.
+func (w *worker) kill() {
+	w.killed = true
+	w.signal(syscall.SIGKILL)
+}
 
 // served is for how long the worker has served the mount.
 func (w *worker) served() time.Duration {
