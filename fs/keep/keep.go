@@ -40,6 +40,9 @@ const (
 	// stopLimit is how long one may take to give way. It is there for the sake of
 	// uploads; whoever reads waits as long.
 	stopLimit = time.Second
+	// endLimit is how long one may take to end the mount: more than all it waits for
+	// then, so that it is only reached by one that hangs.
+	endLimit = 30 * time.Second
 )
 
 // Config is what a keeper needs to know.
@@ -72,10 +75,11 @@ type keeper struct {
 	heir     *worker  // is being prepared to be the next
 	replaces *os.File // what ran before an upgrade that is under way
 
-	lasting  bool // the kernel lets a worker be followed by another
-	ready    bool // has been
-	stopping bool // the mount is to end
-	wanted   bool // an upgrade, once somebody serves
+	lasting  bool      // the kernel lets a worker be followed by another
+	ready    bool      // has been
+	stopping bool      // the mount is to end
+	stopBy   time.Time // by when
+	wanted   bool      // an upgrade, once somebody serves
 	deaths   []time.Time
 	short    int // of the last deaths, how many were of short lives
 	history  History
@@ -137,7 +141,9 @@ func (k *keeper) signalled(s syscall.Signal) (done bool) {
 		k.upgrade()
 		return false
 	case syscall.SIGTERM, syscall.SIGINT:
-		k.stopping = true
+		if !k.stopping {
+			k.stopping, k.stopBy = true, time.Now().Add(endLimit)
+		}
 	}
 	for _, w := range []*worker{k.serving, k.heir} {
 		if w != nil {
@@ -238,7 +244,10 @@ func (k *keeper) took(w *worker, m Message) (bool, error) {
 // not heard.
 func (k *keeper) look(now time.Time) {
 	for _, w := range []*worker{k.serving, k.heir} {
-		if w != nil && !w.killed && !w.limit.IsZero() && now.After(w.limit) {
+		if w == nil || w.killed {
+			continue
+		}
+		if !w.limit.IsZero() && now.After(w.limit) || k.stopping && now.After(k.stopBy) {
 			k.Log.Error("a worker takes too long; killed", "pid", w.pid())
 			w.kill()
 		}
