@@ -21,7 +21,7 @@ func (k *keeper) ended(w *worker, s *os.ProcessState) (bool, error) {
 		if k.device != nil {
 			k.unmount()
 		}
-		return true, Ended(status(s))
+		return true, end(w, s)
 	case s.Success() && !w.given: // somebody has unmounted
 		return true, nil
 	case k.stopping:
@@ -29,7 +29,7 @@ func (k *keeper) ended(w *worker, s *os.ProcessState) (bool, error) {
 		if w == k.heir {
 			return true, nil // nobody was served
 		}
-		return true, Ended(status(s))
+		return true, end(w, s)
 	case !k.lasting:
 		return true, errors.New(why)
 	}

@@ -88,12 +88,13 @@ func (w *worker) served() time.Duration {
 
 func (w *worker) pid() int { return w.cmd.Process.Pid }
 
-// status is the exit status that a keeper passes on.
-func status(s *os.ProcessState) int {
-	if code := s.ExitCode(); code >= 0 {
-		return code
+// end is the error of a mount that ends with a worker: its exit status, of which it
+// has told why, or the signal by which it ended.
+func end(w *worker, s *os.ProcessState) error {
+	if !s.Exited() {
+		return errors.New(cause(w, s))
 	}
-	return 128 + int(s.Sys().(syscall.WaitStatus).Signal())
+	return Ended(s.ExitCode())
 }
 
 // cause says how a worker has ended.
