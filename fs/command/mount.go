@@ -95,7 +95,7 @@ func serveMount(c *cli.Context, dir string, t *turn) error {
 	}
 	defer m.Close()
 	if err := t.ready(c, m); err != nil {
-		return failure{err, exitSystem}
+		return failure{errors.Join(err, m.Unmount()), exitSystem}
 	}
 	t.listen(c.Context, m)
 	if t.isHeir() {

@@ -57,8 +57,8 @@ func keepMount(c *cli.Context, dir string) error {
 					return err
 				}
 			}
-			_, err := fmt.Fprintln(c.App.ErrWriter, line)
-			return err
+			sayReady(c, line)
+			return nil
 		},
 	})
 	if status := keep.Ended(0); errors.As(err, &status) {
@@ -152,9 +152,13 @@ func (t *turn) ready(c *cli.Context, m *mounted) error {
 		m.SetUpkeep(t.upkeep(t.history))
 		return t.post.Send(keep.Message{State: keep.Serving, Line: line, Lasting: m.Lasting()})
 	}
-	_, err := fmt.Fprintln(c.App.ErrWriter, line)
-	return err
+	sayReady(c, line)
+	return nil
 }
+
+// sayReady says that the mount can be used, which it can whether anybody reads that
+// or not: whoever started it may have gone, or the disk of its log be full.
+func sayReady(c *cli.Context, line string) { _, _ = fmt.Fprintln(c.App.ErrWriter, line) }
 
 // listen sees to what the keeper says, until it has ended or ctx has.
 func (t *turn) listen(ctx context.Context, m *mounted) {

@@ -237,7 +237,11 @@ func (k *keeper) took(w *worker, m Message) (bool, error) {
 		k.device.Close() // or readers would wait for ever when the worker has died
 		k.device = nil
 	}
-	return false, k.Ready(m.Line)
+	if err := k.Ready(m.Line); err != nil {
+		k.unmount()
+		return true, err
+	}
+	return false, nil
 }
 
 // look ends workers that take too long for something, or of which the watchdog has
