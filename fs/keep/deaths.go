@@ -24,6 +24,8 @@ func (k *keeper) ended(w *worker, s *os.ProcessState) (bool, error) {
 		return true, end(w, s)
 	case s.Success() && !w.given: // somebody has unmounted
 		return true, nil
+	case k.stopping && w == k.serving && w.given && k.heir != nil:
+		// What it was not to finish the next one does, which has been told to end, too.
 	case k.stopping:
 		k.unmount()
 		if w == k.heir {

@@ -138,7 +138,9 @@ func newLedger() (*os.File, error) {
 func (k *keeper) signalled(s syscall.Signal) (done bool) {
 	switch s {
 	case syscall.SIGUSR2:
-		k.upgrade()
+		if !k.stopping {
+			k.upgrade()
+		}
 		return false
 	case syscall.SIGTERM, syscall.SIGINT:
 		if !k.stopping {
@@ -183,7 +185,7 @@ func (k *keeper) told(w *worker, m Message) (bool, error) {
 	case m.State == Prepared && w == k.heir:
 		w.prepared = true
 		w.limit = time.Time{}
-		if k.serving != nil { // which is to give way
+		if k.serving != nil && !k.stopping { // which is to give way
 			k.serving.send(Message{State: Stop})
 			k.serving.given = true
 			k.serving.limit = time.Now().Add(stopLimit)
