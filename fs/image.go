@@ -255,7 +255,7 @@ func (d *imageData) openAs(img glanceapi.Image) (err error) {
 func (d *imageData) OnForget() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.t.data.CompareAndDelete(d.stable().Ino, d)
+	d.t.data.CompareAndDelete(d.stable().Ino, d) // and not the node's, by one that a draft was read through
 	if d.blob != nil {
 		d.blob.Close()
 		d.blob = nil

@@ -7,7 +7,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"glancefs/glanceapi/glancetest"
 )
@@ -201,6 +205,61 @@ func TestModesMix(t *testing.T) {
 	if !passes(t, m, file) {
 		t.Error("not by passthrough after all were closed")
 	}
+}
+
+// TestDraftBesideOpens has an image opened and closed all the time while who made it
+// reads on from the file that it was made of.
+func TestDraftBesideOpens(t *testing.T) {
+	s := glancetest.New(t)
+	m := mount(t, "--endpoint", s.URL)
+	data := noise(t.Name(), 1<<20)
+	draft, err := os.OpenFile(filepath.Join(m.Dir, "incoming", "disk"), os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer draft.Close()
+	if _, err := draft.Write(data); err != nil {
+		t.Fatal(err)
+	}
+	if copied, err := syscall.Dup(int(draft.Fd())); err != nil || syscall.Close(copied) != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(m.Dir, "images", images(t, s, "disk")[0].ID, "data")
+	if v := verified(t, file); v != "yes" {
+		t.Fatalf("verified: %q", v)
+	}
+	opened, read := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(read)
+		for got := make([]byte, 4096); ; {
+			select {
+			case <-opened:
+				return
+			default:
+			}
+			// Past the page cache, so that each read is one of the mount's.
+			if err := unix.Fadvise(int(draft.Fd()), 0, 0, unix.FADV_DONTNEED); err != nil {
+				t.Error(err)
+			}
+			if _, err := draft.ReadAt(got, 0); err != nil || !bytes.Equal(got, data[:len(got)]) {
+				t.Errorf("the file it was made of: %v", err)
+			}
+		}
+	}()
+	var opens sync.WaitGroup
+	for range 4 {
+		opens.Go(func() {
+			for i := range 2000 {
+				if _, err := os.ReadFile(file); err != nil {
+					t.Errorf("the image, opened for the %dth time: %v", i, err)
+					return
+				}
+			}
+		})
+	}
+	opens.Wait()
+	close(opened)
+	<-read
 }
 
 // TestSmallDisk reads an image that is larger than the cache, and than its file
