@@ -9,8 +9,10 @@ import (
 	"math"
 	"net"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -85,6 +87,10 @@ func mountFlags() []cli.Flag {
 
 // serveMount serves a mount, once it is this process's turn, until it ends.
 func serveMount(c *cli.Context, dir string, t *turn) error {
+	// From the start, or it would end a process that does not serve yet.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
 	log, err := newLogger(c)
 	if err != nil {
 		return err
@@ -101,7 +107,7 @@ func serveMount(c *cli.Context, dir string, t *turn) error {
 	if t.isHeir() {
 		go m.service.reach(c.Context) // sooner than somebody needs it; it tells by itself
 	}
-	return m.serve(c.Context, t)
+	return m.serve(c.Context, t, hangups)
 }
 
 func cacheDirFlag(usage string) cli.Flag {

@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/signal"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -14,17 +12,15 @@ import (
 const reloadLimit = time.Minute
 
 // serve returns when the mount has ended: because somebody unmounted it, or
-// because ctx ended and so it was. Meanwhile SIGHUP has what may have changed read
-// anew, systemd is told how the mount is, and so is who asks for metrics.
-func (m *mounted) serve(ctx context.Context, t *turn) error {
+// because ctx ended and so it was. Meanwhile hangups, each a SIGHUP, have what may
+// have changed read anew, systemd is told how the mount is, and so is who asks for
+// metrics.
+func (m *mounted) serve(ctx context.Context, t *turn, hangups <-chan os.Signal) error {
 	gone := make(chan struct{})
 	go func() {
 		m.Wait()
 		close(gone)
 	}()
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	defer signal.Stop(hangups)
 	systemd := newSupervisor(t, m.log)
 	systemd.ready(m.status())
 	p := &prober{dir: m.dir}

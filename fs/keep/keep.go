@@ -148,7 +148,11 @@ func (k *keeper) signalled(s syscall.Signal) (done bool) {
 		}
 	}
 	for _, w := range []*worker{k.serving, k.heir} {
-		if w != nil {
+		switch {
+		case w == nil:
+		case s == syscall.SIGHUP && !w.prepared:
+			w.hungUp = true
+		default:
 			w.signal(s)
 		}
 	}
@@ -185,6 +189,9 @@ func (k *keeper) told(w *worker, m Message) (bool, error) {
 	case m.State == Prepared && w == k.heir:
 		w.prepared = true
 		w.limit = time.Time{}
+		if w.hungUp {
+			w.signal(syscall.SIGHUP)
+		}
 		if k.serving != nil && !k.stopping { // which is to give way
 			k.serving.send(Message{State: Stop})
 			k.serving.given = true

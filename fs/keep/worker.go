@@ -18,6 +18,7 @@ type worker struct {
 	cmd      *exec.Cmd
 	conn     *os.File
 	prepared bool      // for its turn
+	hungUp   bool      // is to be sent SIGHUP, which it does not take before it is prepared
 	given    bool      // was told to give way
 	limit    time.Time // by when it has to have done what it is at; zero for no limit
 	killed   bool      // for having taken longer, though it may not have ended yet
