@@ -115,6 +115,13 @@ func Temporary(err error) bool {
 	return false
 }
 
+// Unasked is that the service could not be asked, because of err: an account that
+// cannot be read at present, say. It may be mended, so it is Temporary, and whatever
+// err is it says nothing of what the service has.
+func Unasked(err error) error {
+	return &Error{Op: "the image service is not asked", Err: errors.New(err.Error()), temporary: true}
+}
+
 // refused returns err's answer if it has one of the statuses.
 func refused(err error, statuses ...int) (*Error, bool) {
 	var e *Error

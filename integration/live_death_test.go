@@ -1,6 +1,9 @@
 package integration
 
 import (
+	"bytes"
+	"fmt"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -83,5 +86,77 @@ func TestNoWorkerLives(t *testing.T) {
 	}
 	if !strings.Contains(m.Stderr.String(), "no worker lives") {
 		t.Errorf("it says %s", m.Stderr)
+	}
+}
+
+// TestAccountSpoiled has the worker die while the account cannot be read: what is open
+// goes on, with what is here at once, and with the rest when the account is mended.
+func TestAccountSpoiled(t *testing.T) {
+	t.Parallel()
+	require(t)
+	for name, c := range map[string]struct {
+		account string // %s is the service
+		flags   func(file string) []string
+	}{
+		"clouds.yaml":       {"clouds: {play: {auth_type: none, auth: {endpoint: %s}}}", func(string) []string { return []string{"--os-cloud", "play"} }},
+		"file of variables": {"# of %s\n", func(file string) []string { return []string{"--os-cloud", "play", "--env-file", file} }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := glancetest.New(t)
+			data := noise(t.Name(), 8<<20)
+			id := s.Add(t, "disk", data)
+			dir := t.TempDir()
+			clouds, file := filepath.Join(dir, "clouds.yaml"), filepath.Join(dir, name)
+			write := func(path, text string) {
+				if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			write(clouds, fmt.Sprintf("clouds: {play: {auth_type: none, auth: {endpoint: %s}}}", s.URL))
+			account := fmt.Sprintf(c.account, s.URL)
+			write(file, account)
+			m := mountEnv(t, []string{"OS_CLIENT_CONFIG_FILE=" + clouds}, c.flags(file)...)
+			f, err := os.Open(filepath.Join(m.Dir, "images", id, "data"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			reads := func(off int64) {
+				got := make([]byte, 4096)
+				if _, err := f.ReadAt(got, off); err != nil || !bytes.Equal(got, data[off:off+4096]) {
+					t.Errorf("at %d: %v", off, err)
+				}
+			}
+			reads(0)
+			saved := filepath.Join(filepath.Dir(m.Dir), "cache", "catalog.json")
+			err = eventually("what is known to be saved", func() (bool, error) {
+				b, err := os.ReadFile(saved)
+				return bytes.Contains(b, []byte(id)), err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			write(file, "no account")
+			m.killWorker(t)
+			reads(0)
+			read := make(chan struct{})
+			go func() {
+				defer close(read)
+				reads(5 << 20)
+			}()
+			err = eventually("the account to be missed", func() (bool, error) {
+				return strings.Contains(m.Stderr.String(), "is not reached"), nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+			select {
+			case <-read: // too soon
+			case <-time.After(time.Second):
+			}
+			write(file, account)
+			<-read
+		})
 	}
 }

@@ -105,7 +105,7 @@ func serveMount(c *cli.Context, dir string, t *turn) error {
 	}
 	t.listen(c.Context, m)
 	if t.isHeir() {
-		go m.service.reach(c.Context) // sooner than somebody needs it; it tells by itself
+		go m.service.find(c.Context) // sooner than somebody needs it
 	}
 	return m.serve(c.Context, t, hangups)
 }
@@ -250,10 +250,6 @@ func (m *mounted) claim(c *cli.Context, dir string) (err error) {
 // reachService finds the image service, and what an earlier mount of the account
 // knew of it. An heir does not wait for a service that is known.
 func (m *mounted) reachService(ctx context.Context, c *cli.Context, s settings, name string, heir bool) (*fs.State, error) {
-	env := newEnvFile(c.String("env-file"))
-	if err := env.load(); err != nil {
-		return nil, failure{err, exitMount}
-	}
 	state, err := fs.LoadState(s.cacheDir, name)
 	if err != nil && !errors.Is(err, iofs.ErrNotExist) {
 		m.log.Warn("what an earlier mount knew is lost", "err", err)
@@ -261,7 +257,7 @@ func (m *mounted) reachService(ctx context.Context, c *cli.Context, s settings, 
 	a := &account{glanceapi.Config{
 		Endpoint: c.String("endpoint"), Cloud: c.String("os-cloud"), APIVersion: c.String("api-version"),
 		CACert: c.String("os-cacert"), Timeout: c.Duration("timeout"), Log: m.log,
-	}, env}
+	}, newEnvFile(c.String("env-file"))}
 	if heir && state != nil {
 		m.service = &service{account: a, log: m.log, endpoint: state.Endpoint, version: state.Version}
 		return state, nil

@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"errors"
 	"io"
 	"iter"
 	"log/slog"
@@ -68,6 +69,9 @@ func (s *service) reach(ctx context.Context) (*glanceapi.Client, error) {
 	if err != nil && ctx.Err() != nil {
 		return nil, err // which says something of who asked, and nothing of the service
 	}
+	if answer := (*glanceapi.Error)(nil); err != nil && !errors.As(err, &answer) {
+		err = glanceapi.Unasked(err)
+	}
 	s.tried, s.err = time.Now(), err
 	if err != nil {
 		return nil, err
@@ -77,6 +81,14 @@ func (s *service) reach(ctx context.Context) (*glanceapi.Client, error) {
 	defer s.mu.Unlock()
 	s.client, s.version = client, client.Version()
 	return client, nil
+}
+
+// find looks for a service that was not looked for at the start, and tells if it is
+// not to be had.
+func (s *service) find(ctx context.Context) {
+	if _, err := s.reach(ctx); err != nil && ctx.Err() == nil {
+		s.log.Error("the image service is not reached; what is known of it is served", "err", err)
+	}
 }
 
 func (s *service) reached() *glanceapi.Client {
