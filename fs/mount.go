@@ -86,8 +86,9 @@ func New(dir string, c Config) (*Mount, error) {
 			return nil, err
 		}
 	}
-	dir, err := resolve(dir)
-	if err != nil {
+	if resolved, err := resolve(dir); err == nil {
+		dir = resolved
+	} else if c.Kept == nil { // else it has been mounted, wherever that is by now
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
