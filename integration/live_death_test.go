@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"glancefs/glanceapi/glancetest"
 )
 
@@ -68,12 +70,19 @@ func TestKeeperKilled(t *testing.T) {
 	sha512sum(t, file, data)
 }
 
-// TestNoWorkerLives kills every worker: the fifth is the last one.
+// TestNoWorkerLives kills every worker once it serves: the fifth is the last one.
 func TestNoWorkerLives(t *testing.T) {
 	t.Parallel()
 	s := glancetest.New(t)
 	m := mount(t, "--endpoint", s.URL)
-	for range deathsPerMinute + 1 {
+	for i := range deathsPerMinute + 1 {
+		// Which it looks for when it serves.
+		err := eventually("the worker to look for the service", func() (bool, error) {
+			return strings.Count(m.Stderr.String(), "is reached") == i, nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 		m.killWorker(t)
 	}
 	select {
@@ -87,6 +96,35 @@ func TestNoWorkerLives(t *testing.T) {
 	if !strings.Contains(m.Stderr.String(), "no worker lives") {
 		t.Errorf("it says %s", m.Stderr)
 	}
+}
+
+// TestNoWorkerStarts has no worker start for a while, more often than may die: the
+// mount waits for one.
+func TestNoWorkerStarts(t *testing.T) {
+	t.Parallel()
+	s := glancetest.New(t)
+	data := noise(t.Name(), 1<<20)
+	id := s.Add(t, "disk", data)
+	m := mount(t, "--endpoint", s.URL)
+	var had unix.Rlimit
+	if err := unix.Prlimit(m.cmd.Process.Pid, unix.RLIMIT_NOFILE, nil, &had); err != nil {
+		t.Fatal(err)
+	}
+	limit := func(files uint64) {
+		if err := unix.Prlimit(m.cmd.Process.Pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: files, Max: had.Max}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	limit(3)
+	m.killWorker(t)
+	err := eventually("no worker to start", func() (bool, error) {
+		return strings.Count(m.Stderr.String(), "no worker") > deathsPerMinute+1, nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	limit(had.Cur)
+	sha512sum(t, filepath.Join(m.Dir, "images", id, "data"), data)
 }
 
 // TestAccountSpoiled has the worker die while the account cannot be read: what is open

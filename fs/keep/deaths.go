@@ -37,7 +37,7 @@ func (k *keeper) ended(w *worker, s *os.ProcessState) (bool, error) {
 	}
 	planned := w == k.serving && w.given
 	if w == k.serving {
-		k.serving = nil
+		k.serving, k.alone = nil, time.Now()
 	} else {
 		k.heir = nil
 		k.failed(why)
@@ -47,9 +47,12 @@ func (k *keeper) ended(w *worker, s *os.ProcessState) (bool, error) {
 		why = "upgrade"
 	case planned: // it says nothing of whether the next one lives
 		k.Log.Warn("a worker that was to give way has died; the next goes on with the mount", "pid", w.pid(), "cause", why)
+	case w.since.IsZero():
+		k.Log.Error("a worker has ended before it could serve the mount; another is tried", "pid", w.pid(), "cause", why)
+		k.inVain()
 	default:
 		k.Log.Error("a worker has died; the next goes on with the mount", "pid", w.pid(), "cause", why)
-		k.died(w.served())
+		k.died(time.Since(w.since))
 	}
 	k.history.Restarts++
 	k.history.Last, k.history.At = why, time.Now()
@@ -68,24 +71,35 @@ func (k *keeper) died(after time.Duration) {
 	}
 }
 
-// again starts the next worker, in a while if several have died at once.
+// inVain notes that a worker was not to be had.
+func (k *keeper) inVain() {
+	k.vain++
+	k.short++
+}
+
+// again starts the next worker, in a while if several have died at once, or were not
+// to be had.
 func (k *keeper) again() (bool, error) {
 	for len(k.deaths) > 0 && time.Since(k.deaths[0]) > deathSpan {
 		k.deaths = k.deaths[1:]
 	}
-	if n := len(k.deaths); n >= maxDeaths {
+	switch n := len(k.deaths); {
+	case n >= maxDeaths:
 		k.Log.Error("no worker lives; the mount ends", "deaths", n, "within", deathSpan, "cause", k.history.Last)
 		k.unmount()
 		return true, fmt.Errorf("%d workers have died within %v, the last one %s", n, deathSpan, k.history.Last)
-	}
-	if k.short < 2 {
+	case k.vain > 1 && time.Since(k.alone) > vainSpan:
+		k.Log.Error("no worker is to be had; the mount ends", "tried", k.vain, "for", vainSpan, "cause", k.history.Last)
+		k.unmount()
+		return true, fmt.Errorf("no worker was to be had within %v, the last one %s", vainSpan, k.history.Last)
+	case k.short < 2:
 		return k.next()
 	}
-	time.AfterFunc(firstPause<<(min(k.short, maxDeaths)-2), func() { k.events <- k.next })
+	time.AfterFunc(min(firstPause<<min(k.short-2, 16), maxPause), func() { k.events <- k.next })
 	return false, nil
 }
 
-// next starts the next worker. That it does not start is as if it had died.
+// next starts the next worker.
 func (k *keeper) next() (bool, error) {
 	if k.heir != nil || k.serving != nil {
 		return false, nil
@@ -93,7 +107,7 @@ func (k *keeper) next() (bool, error) {
 	if err := k.start(true); err != nil {
 		k.Log.Error("no worker", "err", err)
 		k.history.Last = err.Error()
-		k.died(0)
+		k.inVain()
 		return k.again()
 	}
 	return false, nil

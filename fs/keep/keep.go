@@ -24,15 +24,21 @@ import (
 )
 
 const (
-	// maxDeaths within deathSpan are too many: what does not live that long is
-	// not going to.
+	// maxDeaths of workers that have served, within deathSpan, are too many: what does
+	// not live that long is not going to.
 	maxDeaths = 5
 	deathSpan = time.Minute
+	// vainSpan is how long it is tried to have one serve at all. What keeps it from
+	// that is on the host, no memory or no disk, and may pass or be mended; whoever
+	// uses the mount waits as long as for a service that does not answer.
+	vainSpan = time.Minute
 	// shortLife is what a worker does not reach that dies of what it is asked. The
 	// first such death in a row does not keep the next worker back, the second does
-	// for firstPause, and each further one twice as long as the one before.
+	// for firstPause, and each further one twice as long as the one before, up to
+	// maxPause.
 	shortLife  = 250 * time.Millisecond
 	firstPause = 100 * time.Millisecond
+	maxPause   = 5 * time.Second
 	// prepareLimit and serveLimit are how long a worker may take to be ready to
 	// take over, and to take over.
 	prepareLimit = 90 * time.Second
@@ -75,13 +81,15 @@ type keeper struct {
 	heir     *worker  // is being prepared to be the next
 	replaces *os.File // what ran before an upgrade that is under way
 
-	lasting  bool      // the kernel lets a worker be followed by another
-	ready    bool      // has been
-	stopping bool      // the mount is to end
-	stopBy   time.Time // by when
-	wanted   bool      // an upgrade, once somebody serves
-	deaths   []time.Time
-	short    int // of the last deaths, how many were of short lives
+	lasting  bool        // the kernel lets a worker be followed by another
+	ready    bool        // has been
+	stopping bool        // the mount is to end
+	stopBy   time.Time   // by when
+	wanted   bool        // an upgrade, once somebody serves
+	alone    time.Time   // since when nobody serves, if nobody does
+	vain     int         // workers since then that have not come to serve
+	deaths   []time.Time // of those that have
+	short    int         // of the last deaths, how many were of short lives, or of none
 	history  History
 }
 
@@ -224,7 +232,7 @@ func (k *keeper) succeed() (bool, error) {
 
 // took sees to a worker that has begun to serve.
 func (k *keeper) took(w *worker, m Message) (bool, error) {
-	k.serving, k.heir = w, nil
+	k.serving, k.heir, k.vain = w, nil, 0
 	if k.ready {
 		k.systemd.tell("WATCHDOG=1") // it has just been proved, and the next proof is a while away
 	}

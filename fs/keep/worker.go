@@ -79,14 +79,6 @@ func (w *worker) kill() {
 	w.signal(syscall.SIGKILL)
 }
 
-// served is for how long the worker has served the mount.
-func (w *worker) served() time.Duration {
-	if w.since.IsZero() {
-		return 0
-	}
-	return time.Since(w.since)
-}
-
 func (w *worker) pid() int { return w.cmd.Process.Pid }
 
 // end is the error of a mount that ends with a worker: its exit status, of which it
