@@ -72,7 +72,11 @@ func (l *ledger) add(r *line) uint32 {
 		r.slots = append(r.slots, l.take())
 	}
 	for i := n - 1; i >= 0; i-- {
-		l.put(r, i)
+		if err := l.put(r, i); err != nil { // nothing leads to those behind it
+			l.free = append(l.free, r.slots...)
+			r.slots = nil
+			return 0
+		}
 	}
 	return r.slots[0]
 }
@@ -115,8 +119,9 @@ func (l *ledger) take() uint32 {
 	return l.end - 1
 }
 
-// put writes the i-th slot of a record. Called with mu held, over memory alone.
-func (l *ledger) put(r *line, i int) {
+// put writes the i-th slot of a record, which fails when memory has run out. Called
+// with mu held, over memory alone.
+func (l *ledger) put(r *line, i int) error {
 	var b [slotSize]byte
 	text := r.text[min(len(r.text), i*slotText):min(len(r.text), (i+1)*slotText)]
 	b[0] = lineMore
@@ -131,8 +136,8 @@ func (l *ledger) put(r *line, i int) {
 		binary.LittleEndian.PutUint64(b[8+8*j:], n)
 	}
 	copy(b[slotSize-slotText:], text)
-	// If memory has run out the next process does not find it.
-	_, _ = l.file.WriteAt(b[:], int64(r.slots[i])*slotSize)
+	_, err := l.file.WriteAt(b[:], int64(r.slots[i])*slotSize)
+	return err
 }
 
 // update writes the numbers of a record anew, which is nothing for one that is
@@ -144,7 +149,7 @@ func (l *ledger) update(r *line) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(r.slots) > 0 {
-		l.put(r, 0)
+		_ = l.put(r, 0) // over what is there, which takes no memory
 	}
 }
 
@@ -163,6 +168,9 @@ func (l *ledger) remove(r *line) {
 	_, _ = l.file.WriteAt(make([]byte, 8), int64(slots[0])*slotSize)
 	l.free = append(l.free, slots...)
 }
+
+// errNoLedger is of a mount of which nothing can be written down for the next process.
+var errNoLedger = errors.New("no memory for what the next process has to know")
 
 // errLedger is of a ledger that another glancefs has written.
 var errLedger = errors.New("what the process before has left cannot be read")

@@ -113,6 +113,37 @@ func TestLedgerTorn(t *testing.T) {
 	}
 }
 
+// TestLedgerFull has no memory for the end of a record whose beginning has a place:
+// nothing of it is there, and everything else is.
+func TestLedgerFull(t *testing.T) {
+	fd, err := unix.MemfdCreate("ledger", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := os.NewFile(uintptr(fd), "ledger")
+	defer file.Close()
+	l, _, err := openLedger(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone := &line{kind: lineNode, text: "gone"}
+	l.add(gone)
+	l.add(&line{kind: lineNode, text: "stays"})
+	l.remove(gone)
+	if _, err := unix.FcntlInt(file.Fd(), unix.F_ADD_SEALS, unix.F_SEAL_GROW); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		r := &line{kind: lineNode, text: strings.Repeat("long", 100)}
+		if slot := l.add(r); slot != 0 || len(r.slots) > 0 {
+			t.Errorf("it is in slot %d, with %v", slot, r.slots)
+		}
+		if got := contents(t, file); len(got) != 1 {
+			t.Errorf("found %v", got)
+		}
+	}
+}
+
 // TestLedgerBad gives what is no ledger.
 func TestLedgerBad(t *testing.T) {
 	loop := make([]byte, 3*slotSize)

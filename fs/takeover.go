@@ -79,7 +79,9 @@ func (t *tree) begin(kernel *fuse.InitIn, device string) error {
 	if err != nil {
 		return err
 	}
-	t.ledger.add(&line{kind: lineSession, num: [6]uint64{ledgerFormat}, text: string(text)})
+	if t.ledger.add(&line{kind: lineSession, num: [6]uint64{ledgerFormat}, text: string(text)}) == 0 {
+		return errNoLedger
+	}
 	return nil
 }
 
