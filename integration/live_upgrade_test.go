@@ -2,12 +2,15 @@ package integration
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"glancefs/glanceapi/glancetest"
 )
@@ -116,5 +119,73 @@ func TestGivesWayDead(t *testing.T) {
 	}
 	if !strings.Contains(m.Stderr.String(), "was to give way") {
 		t.Errorf("it says %s", m.Stderr)
+	}
+}
+
+// preparing waits until a mount has another worker beside the one that serves it.
+func (m *Mount) preparing(t *testing.T) {
+	t.Helper()
+	err := eventually("another worker", func() (bool, error) {
+		out, err := try(nil, "pgrep", "-P", strconv.Itoa(m.cmd.Process.Pid))
+		return len(strings.Fields(string(out))) > 1, err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestUpgradeCrossed has signals come while another worker is prepared: none of them
+// is lost, and none is the end of that worker.
+func TestUpgradeCrossed(t *testing.T) {
+	t.Parallel()
+	s := glancetest.New(t)
+	for signal, log := range map[syscall.Signal]string{syscall.SIGHUP: "reloaded", syscall.SIGUSR2: ""} {
+		m := mount(t, "--endpoint", s.URL)
+		upgrades := 1
+		if signal == syscall.SIGUSR2 {
+			upgrades = 2
+		}
+		m.cmd.Process.Signal(syscall.SIGUSR2)
+		m.preparing(t)
+		m.cmd.Process.Signal(signal)
+		err := eventually(fmt.Sprint(upgrades, " upgrades"), func() (bool, error) {
+			n, err := m.stats("glancefs_restarts_total")
+			said := m.Stderr.String()
+			return int(n) == upgrades && strings.Contains(said, log), fmt.Errorf("%w: %s", err, said)
+		})
+		if err != nil {
+			t.Errorf("%v: %v", signal, err)
+		}
+		if out := run(t, "glancefs", "status", m.Dir); bytes.Contains(out, []byte("came to nothing")) {
+			t.Errorf("%v: %s", signal, out)
+		}
+	}
+}
+
+// TestStopCrossesUpgrade ends a mount at several moments of an upgrade, while a draft
+// is being sent: there is time for that.
+func TestStopCrossesUpgrade(t *testing.T) {
+	t.Parallel()
+	for i := range 4 {
+		s := glancetest.New(t)
+		m := mount(t, "--endpoint", s.URL)
+		_, data := noiseFile(t, 1<<20)
+		s.SetFaults(glancetest.Fault{Match: glancetest.IsUpload, Latency: 2 * time.Second})
+		cp := copyTo(t, filepath.Join(m.Dir, "incoming", "disk"))
+		cp.in.Write(data)
+		cp.in.Close()
+		err := eventually("the upload", func() (bool, error) {
+			u := uploads(t, m)
+			return len(u) == 1 && u[0].State == "uploading", fmt.Errorf("%+v", u)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.cmd.Process.Signal(syscall.SIGUSR2)
+		time.Sleep(time.Duration(i) * 40 * time.Millisecond)
+		m.Stop(t)
+		if err := cp.Wait(); err != nil {
+			t.Errorf("%d: %v: %s", i, err, m.Stderr)
+		}
 	}
 }
