@@ -31,6 +31,7 @@ const (
 	maxStreams = 128
 	// lockPatience is how long Open waits for a store that is just closing.
 	lockPatience = 3 * time.Second
+	lockFile     = "lock"
 )
 
 // ErrBusy is returned by Open for a directory another store holds.
@@ -170,6 +171,19 @@ func Open(c Config) (*Store, error) {
 	return s, nil
 }
 
+// Check says why dir cannot be the home of a store, as far as that can be told while
+// another process has it.
+func Check(dir string) error {
+	if err := PrivateDir(filepath.Join(dir, "blobs")); err != nil {
+		return fmt.Errorf("cache directory: %w", err)
+	}
+	lock, err := OpenPrivate(filepath.Join(dir, lockFile), os.O_CREATE|os.O_RDWR)
+	if err != nil {
+		return fmt.Errorf("cache directory %s: %w", dir, err)
+	}
+	return lock.Close()
+}
+
 // recency returns an order of use without a bound: extents are bounded by their
 // bytes, in evict, and open files by who needs them, in spareFiles.
 func recency[K comparable]() *simplelru.LRU[K, struct{}] {
@@ -183,7 +197,7 @@ func recency[K comparable]() *simplelru.LRU[K, struct{}] {
 // lockDir takes the lock of dir. A process that is just ending gives it up
 // soon, so that a mount may follow an unmount at once.
 func lockDir(dir string) (*os.File, error) {
-	f, err := OpenPrivate(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR)
+	f, err := OpenPrivate(filepath.Join(dir, lockFile), os.O_CREATE|os.O_RDWR)
 	if err != nil {
 		return nil, err
 	}

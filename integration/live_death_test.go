@@ -127,6 +127,42 @@ func TestNoWorkerStarts(t *testing.T) {
 	sha512sum(t, filepath.Join(m.Dir, "images", id, "data"), data)
 }
 
+// TestCacheSpoiled has a cache directory that no other process can open: an upgrade is
+// refused, and a death has everybody wait until that is mended.
+func TestCacheSpoiled(t *testing.T) {
+	t.Parallel()
+	s := glancetest.New(t)
+	data := noise(t.Name(), 1<<20)
+	id := s.Add(t, "disk", data)
+	m := mount(t, "--endpoint", s.URL)
+	file := filepath.Join(m.Dir, "images", id, "data")
+	lock := filepath.Join(filepath.Dir(m.Dir), "cache", "lock")
+	if err := os.Remove(lock); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(lock, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := try(nil, "glancefs", "upgrade", m.Dir); err == nil {
+		t.Errorf("upgraded: %s", out)
+	}
+	sha512sum(t, file, data)
+	m.killWorker(t)
+	err := eventually("no worker to serve", func() (bool, error) {
+		return strings.Count(m.Stderr.String(), "another is tried") > deathsPerMinute+1, nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if err := os.Remove(lock); err != nil {
+		t.Fatal(err)
+	}
+	sha512sum(t, file, data)
+	if said := m.Stderr.String(); strings.Count(said, "not upgraded") != 1 {
+		t.Errorf("it says %s", said)
+	}
+}
+
 // TestAccountSpoiled has the worker die while the account cannot be read: what is open
 // goes on, with what is here at once, and with the rest when the account is mended.
 func TestAccountSpoiled(t *testing.T) {

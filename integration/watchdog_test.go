@@ -110,8 +110,12 @@ func TestWatchdog(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
+	systemd.told(3*time.Second, func(string) bool { return false })
 	release() // what waits for a disk cannot be killed
 	systemd.hears(t, "WATCHDOG=1")
+	if n := strings.Count(m.Stderr.String(), "takes too long; killed"); n != 1 {
+		t.Errorf("it says %d times that the worker is killed", n)
+	}
 	run(t, "ls", m.Dir)
 }
 

@@ -209,6 +209,8 @@ func mount(ctx context.Context, c *cli.Context, dir string, log *slog.Logger, t 
 	}
 	if !t.isHeir() {
 		err = m.openStore(c, s)
+	} else if err = cache.Check(s.cacheDir); err != nil {
+		err = failure{err, exitMount} // before the process that has it gives it up
 	}
 	if err == nil {
 		err = t.await()
