@@ -163,6 +163,25 @@ func TestCacheSpoiled(t *testing.T) {
 	}
 }
 
+// TestParentRenamed has the worker of a mount die that is elsewhere by then.
+func TestParentRenamed(t *testing.T) {
+	t.Parallel()
+	s := glancetest.New(t)
+	data := noise(t.Name(), 1<<20)
+	id := s.Add(t, "disk", data)
+	m := mount(t, "--endpoint", s.URL, "--cache-dir", t.TempDir())
+	before := filepath.Dir(m.Dir)
+	after := before + "-renamed"
+	if err := os.Rename(before, after); err != nil {
+		t.Fatal(err)
+	}
+	m.killWorker(t)
+	sha512sum(t, filepath.Join(after, filepath.Base(m.Dir), "images", id, "data"), data)
+	if err := os.Rename(after, before); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestAccountSpoiled has the worker die while the account cannot be read: what is open
 // goes on, with what is here at once, and with the rest when the account is mended.
 func TestAccountSpoiled(t *testing.T) {

@@ -3,6 +3,7 @@ package integration
 import (
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -81,8 +82,12 @@ func TestFirstKilled(t *testing.T) {
 	ended := make(chan error)
 	go func() { ended <- m.start() }()
 	err = eventually("a worker", func() (bool, error) {
-		_, err := try(nil, "pkill", "-KILL", "-f", "^glancefs worker .* "+m.Dir+"$")
-		return err == nil, err
+		out, err := try(nil, "pgrep", "-f", "^glancefs worker .* "+m.Dir+"$")
+		if err != nil {
+			return false, err
+		}
+		pid, err := strconv.Atoi(strings.TrimSpace(string(out)))
+		return err == nil && syscall.Kill(pid, syscall.SIGKILL) == nil, err
 	})
 	if err != nil {
 		t.Error(err)
