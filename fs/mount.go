@@ -104,7 +104,11 @@ func New(dir string, c Config) (*Mount, error) {
 	}
 	t := m.tree
 	m.work.Go(func() { t.keepState(ctx, c.Account) })
-	m.work.Go(func() { t.notify(ctx, m.server) })
+	var kernel teller = alone{m.server}
+	if c.Kept != nil {
+		kernel = herald{c.Kept.Device}
+	}
+	m.work.Go(func() { t.notify(ctx, kernel) })
 	if left != nil {
 		return m, nil
 	}

@@ -39,16 +39,31 @@ func (t *tree) tell(n notice) {
 	}
 }
 
+// A teller tells the kernel of an entry of a directory, or of a file.
+type teller interface {
+	entry(ctx context.Context, dir uint64, name string)
+	file(ctx context.Context, number uint64)
+}
+
+// alone tells it from this process, whose mount nobody else goes on with.
+type alone struct{ kernel *fuse.Server }
+
+func (a alone) entry(_ context.Context, dir uint64, name string) {
+	a.kernel.EntryNotify(dir, name) // that there is nothing to forget is no failure
+}
+
+func (a alone) file(_ context.Context, number uint64) { a.kernel.InodeNotify(number, 0, 0) }
+
 // notify tells the kernel, until ctx ends.
-func (t *tree) notify(ctx context.Context, kernel *fuse.Server) {
+func (t *tree) notify(ctx context.Context, kernel teller) {
 	for {
 		select {
 		case n := <-t.notices:
 			for _, dir := range n.dirs(t) {
-				kernel.EntryNotify(dir, n.name) // that there is nothing to forget is no failure
+				kernel.entry(ctx, dir, n.name)
 			}
 			for _, file := range n.files(t) {
-				kernel.InodeNotify(file, 0, 0)
+				kernel.file(ctx, file)
 			}
 		case <-ctx.Done():
 			return

@@ -70,7 +70,7 @@ func Run(ctx context.Context, version string, args []string, stdout, stderr io.W
 func commands() []*cli.Command {
 	return []*cli.Command{
 		mountCommand(), umountCommand(), warmCommand(), statusCommand(), upgradeCommand(), cacheCommand(), demoCommand(),
-		versionCommand(), probeCommand(), workerCommand(), manCommand(),
+		versionCommand(), probeCommand(), heraldCommand(), workerCommand(), manCommand(),
 	}
 }
 

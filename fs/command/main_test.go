@@ -3,12 +3,15 @@ package command
 import (
 	"context"
 	"os"
+	"slices"
 	"testing"
+
+	"glancefs/fs"
 )
 
 // TestMain makes the test binary a glancefs where a mount starts itself.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == workerName {
+	if len(os.Args) > 1 && slices.Contains([]string{workerName, probeName, fs.HeraldCommand}, os.Args[1]) {
 		os.Exit(Run(context.Background(), "test", os.Args, os.Stdout, os.Stderr))
 	}
 	os.Exit(m.Run())

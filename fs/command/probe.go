@@ -5,11 +5,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"os/exec"
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/sync/singleflight"
 	"golang.org/x/sys/unix"
+
+	"glancefs/fs"
 )
 
 // A prober finds out whether a mount answers, all the way from the kernel and
@@ -56,6 +60,23 @@ func probeCommand() *cli.Command {
 			var st unix.Statfs_t
 			if err := unix.Statfs(dir, &st); err != nil {
 				return failure{fmt.Errorf("statfs %s: %w", dir, err), exitSystem}
+			}
+			return nil
+		},
+	}
+}
+
+// heraldCommand gives the kernel a notice for a mount.
+func heraldCommand() *cli.Command {
+	return &cli.Command{
+		Name: fs.HeraldCommand, Hidden: true,
+		Action: func(*cli.Context) error {
+			notice, err := io.ReadAll(os.Stdin)
+			if err != nil {
+				return failure{err, exitSystem}
+			}
+			if _, err := unix.Write(3, notice); err != nil {
+				return failure{err, exitSystem}
 			}
 			return nil
 		},
