@@ -122,15 +122,18 @@ func TestGivesWayDead(t *testing.T) {
 	}
 }
 
-// preparing waits until a mount has another worker beside the one that serves it.
+// preparing waits until a mount has another worker beside the one that serves it, or
+// has had it.
 func (m *Mount) preparing(t *testing.T) {
 	t.Helper()
-	err := eventually("another worker", func() (bool, error) {
+	for end := time.Now().Add(patience); !strings.Contains(m.Stderr.String(), "taken over"); {
 		out, err := try(nil, "pgrep", "-P", strconv.Itoa(m.cmd.Process.Pid))
-		return len(strings.Fields(string(out))) > 1, err
-	})
-	if err != nil {
-		t.Fatal(err)
+		if len(strings.Fields(string(out))) > 1 {
+			return
+		}
+		if err != nil || time.Now().After(end) {
+			t.Fatalf("no other worker: %q, %v", out, err)
+		}
 	}
 }
 
