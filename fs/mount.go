@@ -104,11 +104,7 @@ func New(dir string, c Config) (*Mount, error) {
 	}
 	t := m.tree
 	m.work.Go(func() { t.keepState(ctx, c.Account) })
-	var kernel teller = alone{m.server}
-	if c.Kept != nil {
-		kernel = herald{c.Kept.Device}
-	}
-	m.work.Go(func() { t.notify(ctx, kernel) })
+	m.work.Go(func() { t.notify(ctx, m.teller()) })
 	if left != nil {
 		return m, nil
 	}

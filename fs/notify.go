@@ -39,10 +39,19 @@ func (t *tree) tell(n notice) {
 	}
 }
 
-// A teller tells the kernel of an entry of a directory, or of a file.
+// A teller tells the kernel of an entry of a directory, or of a file, until its end.
 type teller interface {
 	entry(ctx context.Context, dir uint64, name string)
 	file(ctx context.Context, number uint64)
+	end()
+}
+
+// teller is how a mount tells the kernel.
+func (m *Mount) teller() teller {
+	if m.kept == nil {
+		return alone{m.server}
+	}
+	return newHerald(m.kept.Device, m.log)
 }
 
 // alone tells it from this process, whose mount nobody else goes on with.
@@ -54,8 +63,11 @@ func (a alone) entry(_ context.Context, dir uint64, name string) {
 
 func (a alone) file(_ context.Context, number uint64) { a.kernel.InodeNotify(number, 0, 0) }
 
+func (alone) end() {}
+
 // notify tells the kernel, until ctx ends.
 func (t *tree) notify(ctx context.Context, kernel teller) {
+	defer kernel.end()
 	for {
 		select {
 		case n := <-t.notices:

@@ -5,9 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
+	"os/signal"
+	"syscall"
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/sync/singleflight"
@@ -66,16 +67,16 @@ func probeCommand() *cli.Command {
 	}
 }
 
-// heraldCommand gives the kernel a notice for a mount.
+// heraldCommand gives the kernel notices for a mount.
 func heraldCommand() *cli.Command {
 	return &cli.Command{
 		Name: fs.HeraldCommand, Hidden: true,
 		Action: func(*cli.Context) error {
-			notice, err := io.ReadAll(os.Stdin)
-			if err != nil {
-				return failure{err, exitSystem}
-			}
-			if _, err := unix.Write(3, notice); err != nil {
+			// It ends with its input.
+			signal.Ignore(syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM)
+			// Instead of the path that it was started by.
+			_ = os.WriteFile("/proc/self/comm", []byte("glancefs-herald"), 0)
+			if err := fs.Herald(os.Stdin, 3); err != nil {
 				return failure{err, exitSystem}
 			}
 			return nil
