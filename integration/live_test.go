@@ -54,6 +54,16 @@ func TestOpenOutlives(t *testing.T) {
 	}
 	passed.Close()
 	sha512sum(t, at(whole), data)
+	// Who serves is not in the hurry any more in which it took over.
+	worker, err := m.worker()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, nice := range strings.Fields(string(run(t, "ps", "-L", "-o", "ni=", "-p", strconv.Itoa(worker)))) {
+		if nice != "0" {
+			t.Errorf("a thread of the worker is at nice %s", nice)
+		}
+	}
 }
 
 // TestWriterOutlives has who serves a draft die while it is written, while it is

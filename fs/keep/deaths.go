@@ -104,7 +104,7 @@ func (k *keeper) next() (bool, error) {
 	if k.heir != nil || k.serving != nil {
 		return false, nil
 	}
-	if err := k.start(true); err != nil {
+	if err := k.hurried(func() error { return k.start(true) }); err != nil {
 		k.Log.Error("no worker", "err", err)
 		k.history.Last = err.Error()
 		k.inVain()

@@ -76,6 +76,7 @@ type keeper struct {
 	systemd        *systemd
 	events         chan event
 
+	nice     int      // of the keeper, and of a worker that serves
 	program  *os.File // what runs, whatever is at its path by now
 	serving  *worker  // nil while nobody does
 	heir     *worker  // is being prepared to be the next
@@ -105,7 +106,7 @@ func Run(c Config) error {
 	if err != nil {
 		return err
 	}
-	k := &keeper{Config: c, events: make(chan event), program: program, systemd: newSystemd(c.Log)}
+	k := &keeper{Config: c, events: make(chan event), program: program, nice: niceness(), systemd: newSystemd(c.Log)}
 	if k.ledger, err = newLedger(); err != nil {
 		return err
 	}
@@ -225,6 +226,9 @@ func (k *keeper) succeed() (bool, error) {
 		}
 		k.device = device
 	}
+	if k.ready {
+		w.setNice(hurry) // if it was prepared while another one served
+	}
 	w.limit = time.Now().Add(serveLimit)
 	w.send(Message{State: Go, History: &k.history}, k.device, k.ledger)
 	return false, nil
@@ -233,6 +237,7 @@ func (k *keeper) succeed() (bool, error) {
 // took sees to a worker that has begun to serve.
 func (k *keeper) took(w *worker, m Message) (bool, error) {
 	k.serving, k.heir, k.vain = w, nil, 0
+	w.setNice(k.nice)
 	if k.ready {
 		k.systemd.tell("WATCHDOG=1") // it has just been proved, and the next proof is a while away
 	}
