@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	iofs "io/fs"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -120,25 +121,26 @@ func kindOf(key string) string {
 	return kind
 }
 
-// usual is how long an answer takes. What was never asked for takes as long as
-// anything else.
-func (p pace) usual(key string) (time.Duration, bool) {
+// usual is how long an answer takes. What was never asked for takes as long as what
+// takes least.
+func (p pace) usual(key string) (d time.Duration, ever bool) {
 	d, ok := p[kindOf(key)]
-	if !ok {
-		for _, other := range p {
-			d = max(d, other)
-		}
+	if ok || len(p) == 0 {
+		return d, ok
 	}
-	return d, len(p) > 0
+	return slices.Min(slices.Collect(maps.Values(p))), true
 }
 
 // took takes in how long one took. One that ends an outage says little of what is
-// usual, and neither does the first, which may be of all there is; a service that has
-// become slower says it again.
+// usual, and neither does the first of its kind, which may be of all there is; a
+// service that has become slower says it again.
 func (p pace) took(key string, d time.Duration) {
 	kind := kindOf(key)
 	last, ok := p[kind]
+	usual, ever := p.usual(key)
 	switch {
+	case !ok && ever:
+		p[kind] = min(d, usual)
 	case !ok:
 		p[kind] = d
 	case d < last:
