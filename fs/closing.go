@@ -3,6 +3,7 @@ package fs
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -176,6 +177,7 @@ func (in *incoming) closed(ctx context.Context, o *opening) error {
 	o.mu.Lock()
 	c := closing{opener: o.opener, wrote: o.wrote}
 	gone, filling := o.removed || o.image != "" && o.up == nil, o.about.Image != ""
+	missing := o.missing.reason()
 	o.mu.Unlock()
 	if !c.wrote || gone {
 		return nil
@@ -187,10 +189,14 @@ func (in *incoming) closed(ctx context.Context, o *opening) error {
 	if !c.finished() || o.reads && !c.exiting && o.isBlank() {
 		return nil
 	}
+	name := o.name()
+	if missing != nil {
+		in.t.log.Warn("no image is made; the draft is kept", "name", name, "err", missing)
+		return errors.Join(missing, o.tell(func(a *about) { a.Error = missing.Error() }))
+	}
 	o.mu.Lock()
 	o.wrote = false
 	o.mu.Unlock()
-	name := o.name()
 	switch {
 	case filling:
 		return finish(ctx, func() (*upload, error) { return in.startFill(o.draft) })

@@ -22,7 +22,8 @@ type opening struct {
 	reads  bool     // and for reading
 	opener int      // process; 0 where that cannot be told
 
-	wrote bool // since it was last closed; guarded by the draft's mu
+	wrote   bool // since it was last closed; guarded by the draft's mu, as is the next
+	missing gap
 }
 
 // open opens a draft.
@@ -134,7 +135,15 @@ func (o *opening) truncate(size int64) error {
 	if info, err := o.file.Stat(); err == nil && o.fixedAs() == nil && info.Size() == size {
 		return nil
 	}
-	return o.change(func() error { return o.file.Truncate(size) })
+	return o.change(func() error {
+		err := o.file.Truncate(size)
+		if err == nil && size == 0 { // its writer begins anew
+			o.mu.Lock()
+			o.missing = gap{}
+			o.mu.Unlock()
+		}
+		return err
+	})
 }
 
 // change runs do, which changes bytes, where they may be changed.
@@ -193,17 +202,26 @@ func (o *opening) Write(_ context.Context, data []byte, off int64) (uint32, sysc
 		if errors.Is(err, syscall.ENOSPC) && o.in.t.store.MakeRoom() > 0 {
 			n, err = o.file.WriteAt(data, off)
 		}
+		o.note(off, n, len(data), err)
 		return err
 	})
-	if n > 0 {
-		o.mu.Lock()
-		o.wrote = true
-		o.mu.Unlock()
-	}
 	if err != nil && n == 0 {
 		return 0, o.in.t.errno("write a draft", err)
 	}
 	return uint32(n), 0 // the next one meets what stopped this one
+}
+
+// note notes that of so many bytes n were written.
+func (o *opening) note(off int64, n, of int, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if n > 0 {
+		o.wrote = true
+		o.missing.fill(off, off+int64(n))
+	}
+	if err != nil {
+		o.missing.miss(off+int64(n), off+int64(of), err)
+	}
 }
 
 // Fsync makes the draft survive a loss of power.

@@ -161,17 +161,59 @@ func TestFullDisk(t *testing.T) {
 		if _, err := try(nil, "sh", "-c", how, "sh", source, draft); err == nil || !strings.Contains(err.Error(), "No space left on device") {
 			t.Errorf("%s: %v", name, err)
 		}
-		if all := images(t, s, name); name == "cp" && len(all) != 0 {
+		if all := images(t, s, name); len(all) != 0 {
 			t.Errorf("%s has made %+v", name, all)
 		}
 		if _, err := try(nil, "rm", draft); err != nil {
 			t.Error(err)
 		}
 	}
+	run(t, "python3", "-c", fillUp, filepath.Join(dir, "ballast"), m.Dir)
+	for name, n := range map[string]int{"short": 0, "whole": 1} {
+		if all := images(t, s, name); len(all) != n {
+			t.Errorf("%s has become %+v", name, all)
+		}
+	}
+	if why := reason(t, filepath.Join(m.Dir, "incoming/.short")); !strings.Contains(why, "no space left") {
+		t.Errorf("the reason given is %q", why)
+	}
+	run(t, "rm", filepath.Join(m.Dir, "incoming/.short"))
 	small, want := noiseFile(t, 1<<20)
 	run(t, "cp", small, filepath.Join(m.Dir, "incoming/small"))
 	sha512sum(t, filepath.Join(m.Dir, "incoming/small"), want)
 }
+
+// fillUp writes until the disk is full, has room made, and closes: once without what is
+// missing, which is no image although there would be room for one, and once with it.
+const fillUp = `
+import errno, os, sys
+ballast, mount = sys.argv[1:]
+
+def full(name):
+    with open(ballast, "wb") as f:
+        f.write(bytes(4 << 20))
+    fd = os.open(mount + "/incoming/" + name, os.O_WRONLY | os.O_CREAT)
+    n = 0
+    try:
+        while True:
+            n += os.write(fd, b"x" * (1 << 17))
+    except OSError as e:
+        assert e.errno == errno.ENOSPC
+    os.unlink(ballast)
+    return fd, n
+
+fd, _ = full("short")
+try:
+    os.close(fd)
+    sys.exit("what is missing is not missed")
+except OSError as e:
+    assert e.errno == errno.ENOSPC
+os.rename(mount + "/incoming/short", mount + "/incoming/.short")
+os.truncate(mount + "/incoming/.short", 0)
+fd, n = full("whole")
+assert os.pwrite(fd, b"y" * (1 << 17), n) == 1 << 17
+os.close(fd)
+`
 
 // TestReadOnly: nothing changes anything.
 func TestReadOnly(t *testing.T) {
