@@ -13,10 +13,10 @@ func (c *catalog) memberList(ctx context.Context, id string) ([]glanceapi.Member
 	c.mu.Lock()
 	l, known := c.members[id]
 	known = known && !l.at.IsZero()
-	image := c.images[id].image
+	lone := c.alone(id)
 	c.mu.Unlock()
-	if c.service.Version() != "v1" && image.Visibility != "" && image.Visibility != "shared" {
-		return nil, nil // only shared images have members, by the v2 API
+	if lone {
+		return nil, nil
 	}
 	if known && time.Since(l.at) < c.refresh {
 		return l.members, nil
@@ -49,8 +49,18 @@ func (c *catalog) memberList(ctx context.Context, id string) ([]glanceapi.Member
 func (c *catalog) knownMembers(id string) ([]glanceapi.Member, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.alone(id) {
+		return nil, true
+	}
 	l, ok := c.members[id]
 	return l.members, ok && !l.at.IsZero()
+}
+
+// alone reports whether an image is known to be one that cannot have members: by the
+// v2 API only shared images do. Called with mu held.
+func (c *catalog) alone(id string) bool {
+	v := c.images[id].image.Visibility
+	return c.service.Version() != "v1" && v != "" && v != "shared"
 }
 
 // joined minds that somebody here has accepted an image that another project shares,
