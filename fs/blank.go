@@ -19,20 +19,27 @@ func blank(file *os.File, size int64, f format) (bool, error) {
 	none := false
 	switch f.disk {
 	case "raw":
-		return unwritten(file, size, size)
+		return unwritten(file, 0, size)
 	case "qcow2":
 		none = c.all(length(c.be64(40)), int64(c.be32(36))*8, isZero)
 	case "vmdk":
 		none = c.noGrains()
 	case "vdi":
+		if data := int64(c.le32(344)); c.le32(76) == 2 { // a fixed one
+			return unwritten(file, data, size)
+		}
 		none = c.le32(76) == 1 && c.le32(388) == 0 // of a growing one, blocks that it has
+	case "luks":
+		if data := sectors(uint64(c.be32(104))); c.has(6, "\x00\x01") {
+			return unwritten(file, data, size)
+		}
 	case "vhdx":
 		none = c.noBlocks()
 	case "ploop":
 		none = c.all(64, int64(c.le32(32))*4, isZero)
 	case "vhd":
 		if !c.has(0, "conectix") {
-			return unwritten(file, size, size-512) // all but the footer
+			return unwritten(file, 0, size-512) // all but the footer
 		}
 		header := length(c.be64(16))
 		none = c.has(header, "cxsparse") && c.all(length(c.be64(header+16)), int64(c.be32(header+28))*4, isUnused)
@@ -44,12 +51,12 @@ func blank(file *os.File, size int64, f format) (bool, error) {
 // the same: qemu-img writes a page of zeros, to have it on the disk.
 const most = 64 << 10
 
-// unwritten reports whether the first n bytes of a file of some size have holes
-// and, but for these, are few and zeros. A file all of which was written is as
-// it was meant to be, zeros or not.
-func unwritten(file *os.File, size, n int64) (bool, error) {
+// unwritten reports whether a part of a file has holes and, but for these, is few
+// bytes and zeros. A part all of which was written is as it was meant to be, zeros
+// or not.
+func unwritten(file *os.File, from, to int64) (bool, error) {
 	var written int64
-	for off := int64(0); off < n; {
+	for off := from; off < to; {
 		data, err := unix.Seek(int(file.Fd()), off, unix.SEEK_DATA)
 		if errors.Is(err, unix.ENXIO) {
 			break
@@ -64,7 +71,7 @@ func unwritten(file *os.File, size, n int64) (bool, error) {
 		if written += hole - data; written > most {
 			return false, nil
 		}
-		p := make([]byte, max(0, min(hole, n)-data))
+		p := make([]byte, max(0, min(hole, to)-data))
 		if _, err := file.ReadAt(p, data); err != nil {
 			return false, err
 		}
@@ -73,7 +80,7 @@ func unwritten(file *os.File, size, n int64) (bool, error) {
 		}
 		off = hole
 	}
-	return written < size, nil
+	return written < to-from, nil
 }
 
 func isZero(p []byte) bool   { return len(bytes.TrimLeft(p, "\x00")) == 0 }

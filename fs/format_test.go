@@ -176,6 +176,12 @@ func TestBlank(t *testing.T) {
 		return patched(4096, patch{0, footer(size, "\x00\x00\x00\x03")}, patch{512, "cxsparse"}, patch{528, be(1024)},
 			patch{540, "\x00\x00\x00\x02"}, patch{1024, "\xff\xff\xff\xff" + block}, patch{4096 - 512, footer(size, "\x00\x00\x00\x03")})
 	}
+	fixed := func(data string) []byte { // a vdi
+		return patched(size, patch{0, "<<< "}, patch{64, "\x7f\x10\xda\xbe"}, patch{76, "\x02"}, patch{344, "\x00\x20"}, patch{8192, data})
+	}
+	luks := func(data string) []byte {
+		return patched(size, patch{0, "LUKS\xba\xbe\x00\x01"}, patch{104, "\x00\x00\x00\x10"}, patch{4096, "keys"}, patch{8192, data})
+	}
 	for name, c := range map[string]struct {
 		disk        string
 		blank, full []byte
@@ -186,6 +192,8 @@ func TestBlank(t *testing.T) {
 		"vhdx":  {"vhdx", vhdx("\x02"), vhdx("\x06")},
 		"vdi":   {"vdi", vdi(""), vdi("\x01")},
 		"ploop": {"ploop", ploop(""), ploop("\x01")},
+		"fixed": {"vdi", fixed(""), fixed("x")},
+		"luks":  {"luks", luks(""), luks("x")},
 		"vhd":   {"vhd", vhd("\xff\xff\xff\xff"), vhd("\x00\x00\x00\x09")},
 	} {
 		for data, want := range map[*[]byte]bool{&c.blank: true, &c.full: false} {

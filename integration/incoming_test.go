@@ -200,6 +200,17 @@ func TestFormats(t *testing.T) {
 			d.becomes(t, "empty."+disk, format, data)
 		})
 	}
+	const key = "--object secret,id=key,data=secret"
+	for name, how := range map[string]struct{ to, compare string }{
+		"luks":  {key + " -O luks -o key-secret=key,iter-time=10", key + ` --image-opts driver=raw,file.filename="$1" driver=luks,key-secret=key,file.driver=file,file.filename="$2"`},
+		"fixed": {"-O vdi -o static=on", `-f raw -F vdi "$1" "$2"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			to := filepath.Join(d.incoming, "ready."+name)
+			run(t, "sh", "-c", `qemu-img convert -f raw `+how.to+` "$1" "$2" && qemu-img compare -q `+how.compare, "sh", source, to)
+			one(t, d.endpoint, d.token, "ready."+name)
+		})
+	}
 	t.Run("virtual size", func(t *testing.T) {
 		draft := filepath.Join(d.incoming, ".draft")
 		run(t, "cp", filepath.Join(filepath.Dir(source), "empty.qcow2"), draft)
