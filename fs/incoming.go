@@ -173,6 +173,10 @@ func (in *incoming) rename(ctx context.Context, old, name string, flags uint32) 
 	if d == nil || isHidden(name) || isSidecar(name) {
 		return in.move(old, name)
 	}
+	if givesUp(ctx, old, name) {
+		in.t.log.Warn("no image is made; the draft is kept", "name", name, "err", whyPartial)
+		return errors.Join(in.move(old, name), d.tell(func(a *about) { a.Error = whyPartial }))
+	}
 	idle, cancel := context.WithTimeout(ctx, renameGrace)
 	defer cancel()
 	switch err := d.drained(idle, &d.writers); {

@@ -51,6 +51,48 @@ func arrived(t *testing.T, path string, size int64) {
 	}
 }
 
+// TestInterruptedRsync interrupts rsync --partial, which gives what it has the name
+// of what there would be. That is no image until all of it is there.
+func TestInterruptedRsync(t *testing.T) {
+	t.Parallel()
+	s := glancetest.New(t)
+	m := mount(t, "--endpoint", s.URL)
+	source, data := noiseFile(t, 4<<20)
+	draft := filepath.Join(m.Dir, "incoming/disk")
+	c, err := command(t.Context(), nil, "rsync", "--partial", "--bwlimit=256", source, draft)
+	if err == nil {
+		err = c.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := try(nil, "sh", "-c", `until test -s "$1"/.disk.??????; do sleep 0.1; done`, "sh", filepath.Dir(draft)); err != nil {
+		t.Fatal(err)
+	}
+	c.Process.Signal(syscall.SIGINT)
+	if err := c.Wait(); err == nil {
+		t.Fatal("rsync survived")
+	}
+	err = eventually("the partial file", func() (bool, error) {
+		_, err := try(nil, "test", "-e", draft)
+		return err == nil, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all := images(t, s, "disk"); len(all) != 0 {
+		t.Fatalf("it has made %+v", all)
+	}
+	if why := reason(t, draft); !strings.Contains(why, "rsync") {
+		t.Errorf("the reason given is %q", why)
+	}
+	run(t, "rsync", "--partial", source, draft)
+	sha512sum(t, draft, data)
+	if all := images(t, s, "disk"); len(all) != 1 {
+		t.Errorf("images: %+v", all)
+	}
+}
+
 // TestKilledWriter interrupts and kills cp in the midst of it: no image comes of
 // it, and the draft can be gone on with.
 func TestKilledWriter(t *testing.T) {

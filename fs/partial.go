@@ -1,0 +1,34 @@
+package fs
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// whyPartial is why what rsync --partial leaves is no image.
+const whyPartial = "rsync ended before all of it was there"
+
+// givesUp reports whether rsync renames its file because it has failed, or was
+// interrupted: with --partial, or -P, it puts what it has in the place of what there
+// would be. It does the same with what is whole, but for one thing: before all else
+// that it does to end early it ignores the signals by which its processes tell each
+// other that they are through.
+func givesUp(ctx context.Context, old, name string) bool {
+	const ends = 1<<(syscall.SIGUSR1-1) | 1<<(syscall.SIGUSR2-1)
+	thread, _ := caller(ctx)
+	if thread == 0 || !isRsyncs(old, name) {
+		return false
+	}
+	ignored, _ := strconv.ParseUint(statusLine(thread, "SigIgn"), 16, 64)
+	return ignored&ends == ends
+}
+
+// isRsyncs reports whether a name is one under which rsync writes what is to be name:
+// .NAME.XXXXXX, of a long name the beginning.
+func isRsyncs(temporary, name string) bool {
+	stem, ok := strings.CutPrefix(temporary, ".")
+	end := len(stem) - len(".XXXXXX")
+	return ok && end > 0 && stem[end] == '.' && strings.HasPrefix(name, stem[:end])
+}
