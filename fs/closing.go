@@ -20,6 +20,8 @@ type closing struct {
 	wrote          bool // something, through what is closed
 	exiting        bool // the closer does not close it itself, it is ending
 	status         int  // with this, as wait(2) has it; 0 is well
+	caught         bool // whoever wrote had a use for SIGINT
+	stopped        bool // the closer was interrupted, and is to end when it has closed
 }
 
 // finished reports whether the file is as it was meant to be. The kernel says
@@ -37,10 +39,13 @@ func (c closing) finished() bool {
 func (c closing) mine() bool { return c.opener == 0 || c.closer == 0 || c.opener == c.closer }
 
 // broken reports whether the closer ends before its work is done.
-func (c closing) broken() bool { return c.exiting && c.status != 0 }
+func (c closing) broken() bool { return c.stopped || c.exiting && c.status != 0 }
 
 // ended says how the closer ended.
 func (c closing) ended() string {
+	if c.stopped {
+		return "was interrupted"
+	}
 	if signal := syscall.Signal(c.status & 0x7f); signal != 0 {
 		return "was ended by signal " + strconv.Itoa(int(signal)) + " (" + signal.String() + ")"
 	}
@@ -80,8 +85,18 @@ func (c *closing) closes(ctx context.Context) {
 		return
 	}
 	if c.mine() {
-		c.exiting, c.status = parseStat(readStat(int(thread)))
+		stat := readStat(int(thread))
+		c.exiting, c.status = parseStat(stat)
+		c.stopped = c.caught && strings.Contains(stat, " (dd) ") && !catches(thread, syscall.SIGINT)
 	}
+}
+
+// catches reports whether a process has a handler for a signal. That of dd is good for
+// one SIGINT, after which dd closes its file and ends by another one; other programs
+// take theirs away before they close what is whole, so only of dd this tells anything.
+func catches(thread uint32, s syscall.Signal) bool {
+	mask, _ := strconv.ParseUint(statusLine(thread, "SigCgt"), 16, 64)
+	return mask&(1<<(s-1)) != 0
 }
 
 // statPatience is how long /proc may take to tell of a process.
@@ -175,7 +190,7 @@ func leaving(thread uint32) bool {
 // closed makes an image of a draft that has just been finished.
 func (in *incoming) closed(ctx context.Context, o *opening) error {
 	o.mu.Lock()
-	c := closing{opener: o.opener, wrote: o.wrote}
+	c := closing{opener: o.opener, wrote: o.wrote, caught: o.caught}
 	gone, filling := o.removed || o.image != "" && o.up == nil, o.about.Image != ""
 	missing := o.missing.reason()
 	o.mu.Unlock()

@@ -22,6 +22,7 @@ func TestFinished(t *testing.T) {
 		"killed":                            {closing{opener: writer, closer: writer, wrote: true, exiting: true, status: 9}, false},
 		"interrupted":                       {closing{opener: writer, closer: writer, wrote: true, exiting: true, status: 2}, false},
 		"exits with a failure":              {closing{opener: writer, closer: writer, wrote: true, exiting: true, status: 1 << 8}, false},
+		"dd, interrupted":                   {closing{opener: writer, closer: writer, wrote: true, stopped: true}, false},
 		"closes, has had a signal":          {closing{opener: writer, closer: writer, wrote: true, status: 2}, true},
 		"another process namespace, opened": {closing{opener: unknown, closer: writer, wrote: true}, true},
 		"another process namespace, closes": {closing{opener: writer, closer: unknown, wrote: true}, true},

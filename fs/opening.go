@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"syscall"
 
 	gofs "github.com/hanwen/go-fuse/v2/fs"
@@ -22,8 +23,11 @@ type opening struct {
 	reads  bool     // and for reading
 	opener int      // process; 0 where that cannot be told
 
-	wrote   bool // since it was last closed; guarded by the draft's mu, as is the next
+	first sync.Once // of the writes
+
+	wrote   bool // since it was last closed; guarded by the draft's mu, as are the next
 	missing gap
+	caught  bool // who wrote first had a use for SIGINT
 }
 
 // open opens a draft.
@@ -195,7 +199,14 @@ func (o *opening) became(ctx context.Context) (image string, err error) {
 }
 
 // Write writes to the draft.
-func (o *opening) Write(_ context.Context, data []byte, off int64) (uint32, syscall.Errno) {
+func (o *opening) Write(ctx context.Context, data []byte, off int64) (uint32, syscall.Errno) {
+	o.first.Do(func() {
+		thread, _ := caller(ctx)
+		caught := catches(thread, syscall.SIGINT)
+		o.mu.Lock()
+		o.caught = caught
+		o.mu.Unlock()
+	})
 	var n int
 	err := o.change(func() (err error) {
 		n, err = o.file.WriteAt(data, off)

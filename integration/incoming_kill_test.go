@@ -51,6 +51,41 @@ func arrived(t *testing.T, path string, size int64) {
 	}
 }
 
+// TestInterruptedDD interrupts dd, which closes its file before it ends.
+func TestInterruptedDD(t *testing.T) {
+	t.Parallel()
+	s := glancetest.New(t)
+	m := mount(t, "--endpoint", s.URL)
+	draft := filepath.Join(m.Dir, "incoming/disk")
+	c, err := command(t.Context(), nil, "dd", "of="+draft, "bs=1000")
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := c.StdinPipe()
+	if err == nil {
+		err = c.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	in.Write(make([]byte, 1000))
+	arrived(t, draft, 1000)
+	c.Process.Signal(syscall.SIGINT)
+	if err := c.Wait(); err == nil {
+		t.Fatal("dd survived")
+	}
+	if all := images(t, s, "disk"); len(all) != 0 {
+		t.Errorf("it has made %+v", all)
+	}
+	if why := reason(t, draft); !strings.Contains(why, "interrupted") {
+		t.Errorf("the reason given is %q", why)
+	}
+	run(t, "sh", "-c", `printf "%1000s" x | dd of="$1" oflag=append conv=notrunc`, "sh", draft)
+	if all := images(t, s, "disk"); len(all) != 1 || all[0].Size != 2000 {
+		t.Errorf("images: %+v", all)
+	}
+}
+
 // TestInterruptedRsync interrupts rsync --partial, which gives what it has the name
 // of what there would be. That is no image until all of it is there.
 func TestInterruptedRsync(t *testing.T) {
