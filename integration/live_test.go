@@ -59,9 +59,9 @@ func TestOpenOutlives(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, nice := range strings.Fields(string(run(t, "ps", "-L", "-o", "ni=", "-p", strconv.Itoa(worker)))) {
-		if nice != "0" {
-			t.Errorf("a thread of the worker is at nice %s", nice)
+	for thread := range strings.Lines(string(run(t, "ps", "-L", "-o", "ni=,comm=", "-p", strconv.Itoa(worker)))) {
+		if got := strings.Fields(thread); len(got) != 2 || got[0] != "0" || got[1] != "glancefs-worker" {
+			t.Errorf("a thread of the worker has this nice and this name: %q", thread)
 		}
 	}
 }

@@ -74,8 +74,7 @@ func heraldCommand() *cli.Command {
 		Action: func(*cli.Context) error {
 			// It ends with its input.
 			signal.Ignore(syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM)
-			// Instead of the path that it was started by.
-			_ = os.WriteFile("/proc/self/comm", []byte("glancefs-herald"), 0)
+			nameProcess("glancefs-herald")
 			if err := fs.Herald(os.Stdin, 3); err != nil {
 				return failure{err, exitSystem}
 			}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/urfave/cli/v2"
 
@@ -32,8 +33,7 @@ func keepMount(c *cli.Context, dir string) error {
 		return err
 	}
 	dir = s.dir
-	// What ps shows, beside the command line.
-	_ = os.WriteFile("/proc/self/comm", []byte(keeperName), 0)
+	nameProcess(keeperName)
 	program, err := os.Executable()
 	if err != nil {
 		return failure{err, exitSystem}
@@ -70,6 +70,15 @@ func keepMount(c *cli.Context, dir string) error {
 	return nil
 }
 
+// nameProcess sets what ps and top show, with and without threads, instead of the
+// path that the process was started by. A thread has the name of the one that made it.
+func nameProcess(name string) {
+	names, _ := filepath.Glob("/proc/self/task/*/comm")
+	for _, path := range names {
+		_ = os.WriteFile(path, []byte(name), 0) // another name, no more
+	}
+}
+
 // givenFlags are the flags of c that were given, in whichever way.
 func givenFlags(c *cli.Context) (args []string) {
 	for _, name := range c.LocalFlagNames() {
@@ -92,8 +101,7 @@ func workerCommand() *cli.Command {
 			if err != nil {
 				return failure{err, exitUsage}
 			}
-			// Instead of the path that it was started by.
-			_ = os.WriteFile("/proc/self/comm", []byte("glancefs-worker"), 0)
+			nameProcess("glancefs-worker")
 			return serveMount(c, dir, &turn{post: post, heir: c.Bool(heirFlag)})
 		},
 	}
