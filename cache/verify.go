@@ -103,10 +103,14 @@ func (b *Blob) decide(v Verification) {
 	b.conclude(nil)
 }
 
-// doubt takes a Verified back. Called with mu held.
+// doubt takes a Verified back, and a Mismatched when nothing is left of what did not
+// match: what comes then is judged anew. Called with mu held.
 func (b *Blob) doubt() {
-	if b.state == Verified {
+	switch {
+	case b.state == Verified:
 		b.state = Unverified
+	case b.state == Mismatched && b.cached == 0:
+		b.state, b.row = Unverified, 0
 	}
 	if !b.checking {
 		b.conclude(nil)

@@ -171,6 +171,26 @@ func TestMismatchesInARow(t *testing.T) {
 	}
 }
 
+// A blob of which nothing is left in the cache is judged anew, though it is open:
+// the source may have been mended.
+func TestMismatchEndsWithTheBytes(t *testing.T) {
+	src := digested(3 * BlockSize)
+	src.spoil = maxMismatches
+	s := open(t, 1<<30, time.Minute)
+	b := blob(t, s, src)
+	if err := b.Verify(bound(t)); !errors.Is(err, ErrMismatch) {
+		t.Fatalf("verify: %v", err)
+	}
+	rest(b)
+	evictExtent(b, 0)
+	if err := b.Verify(bound(t)); err != nil {
+		t.Errorf("after the source was mended: %v", err)
+	}
+	if wrong := s.Mismatches(); len(wrong) > 0 {
+		t.Errorf("%q is told to be wrong", wrong)
+	}
+}
+
 // Who reads the file by itself gets no holes when what took the place of a spoiled
 // block is wrong too.
 func TestFileInUseIsNotPunched(t *testing.T) {
