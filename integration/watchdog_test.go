@@ -12,6 +12,7 @@ import (
 
 	gofs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
 
 	"glancefs/glanceapi/glancetest"
 )
@@ -117,6 +118,53 @@ func TestWatchdog(t *testing.T) {
 		t.Errorf("it says %d times that the worker is killed", n)
 	}
 	run(t, "ls", m.Dir)
+}
+
+// TestWatchdogBlind has a worker that can open no file any more, and so not find out
+// whether its mount answers: it goes on, the watchdog hears of it, and the log has one
+// line of that.
+func TestWatchdogBlind(t *testing.T) {
+	t.Parallel()
+	s := glancetest.New(t)
+	systemd := newSystemd(t)
+	m := mountEnv(t, systemd.environ(8*time.Second), "--endpoint", s.URL)
+	systemd.hears(t, "WATCHDOG=1")
+	pid, err := m.worker()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var had unix.Rlimit
+	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &had); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 3, Max: had.Max}, nil); err != nil {
+		t.Fatal(err)
+	}
+	err = eventually("the worker to be blind", func() (bool, error) {
+		return strings.Contains(m.Stderr.String(), "not known whether the mount answers"), nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	// It is asked every two seconds, and a worker that is silent for six is ended.
+	for range 5 {
+		systemd.hears(t, "WATCHDOG=1")
+	}
+	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &had, nil); err != nil {
+		t.Fatal(err)
+	}
+	err = eventually("the worker to see again", func() (bool, error) {
+		return strings.Contains(m.Stderr.String(), "can be asked again"), nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if now, err := m.worker(); now != pid || err != nil {
+		t.Errorf("the worker %d was replaced by %d, %v", pid, now, err)
+	}
+	if n := strings.Count(m.Stderr.String(), "not known whether"); n != 1 {
+		t.Errorf("it says %d times that it does not know", n)
+	}
 }
 
 // TestStuckSystemd: a systemd that takes no messages any more does not keep a mount

@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -40,15 +41,15 @@ func isLoopback(l net.Listener) bool {
 }
 
 // serveMetrics answers on l, until ctx ends: /metrics for Prometheus; /healthz,
-// which has the status 200 as long as the mount answers; and the profiles of
-// net/http/pprof, which are for this host only.
+// which has the status 200 unless the mount is known not to answer; and the profiles
+// of net/http/pprof, which are for this host only.
 func (m *mounted) serveMetrics(ctx context.Context, l net.Listener, answers func(context.Context) error) {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.Metrics(), promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), healthLimit)
 		defer cancel()
-		if err := answers(ctx); err != nil {
+		if err := answers(ctx); err != nil && !errors.Is(err, errUnasked) {
 			http.Error(w, "the mount does not answer: "+err.Error(), http.StatusServiceUnavailable)
 			return
 		}

@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -76,8 +77,7 @@ func (s *supervisor) watch(ctx context.Context, status func() string, answers fu
 	}
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	told, heard := status(), time.Now()
-	var failed time.Time
+	told, w := status(), watch{heard: time.Now()}
 	for {
 		select {
 		case <-tick.C:
@@ -88,22 +88,46 @@ func (s *supervisor) watch(ctx context.Context, status func() string, answers fu
 			told = now
 			s.tell("STATUS=" + now)
 		}
-		if s.watchdog == 0 || time.Since(heard) < s.watchdog/4 {
+		if s.watchdog == 0 || time.Since(w.heard) < s.watchdog/4 {
 			continue
 		}
 		asking, cancel := context.WithTimeout(ctx, s.watchdog/2)
 		err := answers(asking)
 		cancel()
-		switch {
-		case err == nil:
-			heard = time.Now()
-			s.tell(daemon.SdNotifyWatchdog)
-		case ctx.Err() == nil:
-			// One line for as long as it goes on, or comes and goes.
-			if time.Since(failed) > s.watchdog {
-				s.log.Error("the mount does not answer, so the watchdog hears nothing", "err", err)
-			}
-			failed = time.Now()
+		if ctx.Err() == nil {
+			s.hear(&w, err)
 		}
+	}
+}
+
+// A watch is what the watchdog was told.
+type watch struct {
+	heard  time.Time // when it was last told that the mount answers
+	failed time.Time // when the mount last did not
+	blind  bool      // the mount could not be asked the last time
+}
+
+// hear tells the watchdog what came of asking the mount, and the log when that has
+// changed. A mount that could not be asked counts as one that answers: it may well,
+// and who uses it would have nothing of a new worker on a host that is short of all.
+func (s *supervisor) hear(w *watch, err error) {
+	if blind := errors.Is(err, errUnasked); blind != w.blind {
+		w.blind = blind
+		if blind {
+			s.log.Warn("it is not known whether the mount answers, which the watchdog does not count against it", "err", err)
+		} else {
+			s.log.Info("the mount can be asked again")
+		}
+	}
+	switch {
+	case err == nil || w.blind:
+		w.heard = time.Now()
+		s.tell(daemon.SdNotifyWatchdog)
+	default:
+		// One line for as long as it goes on, or comes and goes.
+		if time.Since(w.failed) > s.watchdog {
+			s.log.Error("the mount does not answer, so the watchdog hears nothing", "err", err)
+		}
+		w.failed = time.Now()
 	}
 }
