@@ -3,7 +3,6 @@ package fs
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -14,45 +13,69 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// HeraldCommand is the command of this program that runs Herald, from its standard
-// input to its third descriptor.
-const HeraldCommand = "herald"
+// HeraldCommand is the command of this program that runs Herald, with the device of the
+// mount as its argument, and HeraldKept as another if the mount is kept.
+const (
+	HeraldCommand = "herald"
+	HeraldKept    = "kept"
+)
 
 // A herald gives the kernel notices by way of a process of its own. The kernel takes
 // one when nobody holds the directory, or the pages, and who waits for that cannot be
 // killed; but who holds them may be waiting for us. So a process that waited by itself
-// could die, but not end, and no other would go on with the mount.
+// could die, but not end: no other would go on with the mount, nor would the kernel end
+// it.
 type herald struct {
-	device *os.File
-	log    *slog.Logger
-	in     io.WriteCloser // of the process; nil while there is none
+	end     *os.File // the kernel's, of the mount
+	device  string   // of the mount; "" if it was not found
+	lasting bool     // the mount is there for as long as its keeper is
+	log     *slog.Logger
+	in      io.WriteCloser // of the process; nil while there is none
 }
 
 // newHerald starts the process. Where that fails the next notice tries again.
-func newHerald(device *os.File, log *slog.Logger) *herald {
-	h := &herald{device: device, log: log}
+func (m *Mount) newHerald() *herald {
+	h := &herald{end: m.end, device: m.device, lasting: m.Lasting(), log: m.log}
 	h.start()
 	return h
 }
 
 func (h *herald) start() {
-	// What runs is this program, whatever is in its place by now.
-	cmd := exec.Command("/proc/self/exe", HeraldCommand)
-	cmd.Args[0], cmd.Env, cmd.ExtraFiles = "glancefs", []string{}, []*os.File{h.device}
-	in, err := cmd.StdinPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
+	in, err := h.process()
 	if err != nil {
 		h.log.Error("the kernel is not told of what has changed, but finds out in a while", "err", err)
 		return
 	}
 	h.in = in
-	go func() { _ = cmd.Wait() }() // it ends with its input
 }
 
-// end ends the process, once it has told what it was given.
-func (h *herald) end() {
+// process starts the process and returns its input.
+func (h *herald) process() (io.WriteCloser, error) {
+	// What runs is this program, whatever is in its place by now.
+	cmd := exec.Command("/proc/self/exe", HeraldCommand, h.device)
+	cmd.Args[0], cmd.Env, cmd.ExtraFiles = "glancefs", []string{}, []*os.File{h.end}
+	if h.lasting {
+		fd, err := unix.PidfdOpen(os.Getppid(), 0)
+		if err != nil {
+			return nil, fmt.Errorf("pidfd_open: %w", err)
+		}
+		keeper := os.NewFile(uintptr(fd), "keeper")
+		defer keeper.Close()
+		cmd.Args, cmd.ExtraFiles = append(cmd.Args, HeraldKept), append(cmd.ExtraFiles, keeper)
+	}
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() { _ = cmd.Wait() }() // it ends with its input
+	return in, nil
+}
+
+// close ends the process, once it has told what it was given.
+func (h *herald) close() {
 	if h.in != nil {
 		h.in.Close()
 	}
@@ -90,34 +113,5 @@ func (h *herald) tell(ctx context.Context, code uint32, what []byte) {
 	if _, err := h.in.Write(append(b, what...)); err != nil {
 		h.in.Close()
 		h.in = nil
-	}
-}
-
-// maxNotice is far more than any notice has, in bytes.
-const maxNotice = 64 << 10
-
-// Herald gives the kernel, whose end of a mount is the descriptor device, the notices
-// that it reads, until there are no more.
-func Herald(notices io.Reader, device int) error {
-	for {
-		b := make([]byte, 4)
-		switch _, err := io.ReadFull(notices, b); {
-		case err == io.EOF:
-			return nil
-		case err != nil:
-			return err
-		}
-		n := binary.LittleEndian.Uint32(b)
-		if n < noticeHead || n > maxNotice {
-			return fmt.Errorf("a notice of %d bytes", n)
-		}
-		b = append(b, make([]byte, n-4)...)
-		if _, err := io.ReadFull(notices, b[4:]); err != nil {
-			return err
-		}
-		// That there is nothing to forget is no failure.
-		if _, err := unix.Write(device, b); errors.Is(err, unix.EBADF) {
-			return err
-		}
 	}
 }

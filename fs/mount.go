@@ -62,7 +62,8 @@ type Config struct {
 // A Mount is a mounted tree.
 type Mount struct {
 	dir     string
-	device  string // "" if it was not found
+	device  string   // "" if it was not found
+	end     *os.File // the kernel's, of the mount
 	server  *fuse.Server
 	kept    *Kept
 	metered *metered
@@ -104,7 +105,7 @@ func New(dir string, c Config) (*Mount, error) {
 	}
 	t := m.tree
 	m.work.Go(func() { t.keepState(ctx, c.Account) })
-	m.work.Go(func() { t.notify(ctx, m.teller()) })
+	m.work.Go(func() { t.notify(ctx, m.newHerald()) })
 	if left != nil {
 		return m, nil
 	}
@@ -153,6 +154,10 @@ func (m *Mount) attach(ctx context.Context, c Config, left *legacy) (err error) 
 	p := newPassthrough(bridge, t, c.Log)
 	l := newLasting(p, t)
 	m.metered, m.handles = newMetered(l, t.metrics), l
+	before, err := kernelEnds()
+	if err != nil {
+		return err
+	}
 	switch {
 	case left != nil:
 		m.device = left.session.Device
@@ -173,7 +178,7 @@ func (m *Mount) attach(ctx context.Context, c Config, left *legacy) (err error) 
 		m.find()
 	}
 	if err == nil {
-		err = closeOnExec("/dev/fuse")
+		err = m.takeEnd(before)
 	}
 	if err == nil && !c.ReadOnly {
 		t.incoming.resume() // before somebody closes a draft again

@@ -3,8 +3,6 @@ package fs
 import (
 	"context"
 
-	"github.com/hanwen/go-fuse/v2/fuse"
-
 	"glancefs/cache"
 )
 
@@ -39,35 +37,9 @@ func (t *tree) tell(n notice) {
 	}
 }
 
-// A teller tells the kernel of an entry of a directory, or of a file, until its end.
-type teller interface {
-	entry(ctx context.Context, dir uint64, name string)
-	file(ctx context.Context, number uint64)
-	end()
-}
-
-// teller is how a mount tells the kernel.
-func (m *Mount) teller() teller {
-	if m.kept == nil {
-		return alone{m.server}
-	}
-	return newHerald(m.kept.Device, m.log)
-}
-
-// alone tells it from this process, whose mount nobody else goes on with.
-type alone struct{ kernel *fuse.Server }
-
-func (a alone) entry(_ context.Context, dir uint64, name string) {
-	a.kernel.EntryNotify(dir, name) // that there is nothing to forget is no failure
-}
-
-func (a alone) file(_ context.Context, number uint64) { a.kernel.InodeNotify(number, 0, 0) }
-
-func (alone) end() {}
-
 // notify tells the kernel, until ctx ends.
-func (t *tree) notify(ctx context.Context, kernel teller) {
-	defer kernel.end()
+func (t *tree) notify(ctx context.Context, kernel *herald) {
+	defer kernel.close()
 	for {
 		select {
 		case n := <-t.notices:

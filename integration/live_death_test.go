@@ -3,7 +3,6 @@ package integration
 import (
 	"bytes"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -162,32 +161,6 @@ func TestCacheSpoiled(t *testing.T) {
 	if said := m.Stderr.String(); strings.Count(said, "not upgraded") != 1 {
 		t.Errorf("it says %s", said)
 	}
-}
-
-// TestNoticeOutlives has the worker die while the kernel is to be told that a name means
-// something else, and cannot be, because somebody waits for the worker in its directory.
-func TestNoticeOutlives(t *testing.T) {
-	t.Parallel()
-	s := glancetest.New(t)
-	m := mount(t, "--endpoint", s.URL)
-	s.SetFaults(glancetest.Fault{
-		Match: func(r *http.Request) bool { return strings.Contains(r.URL.RawQuery, "unknown") }, Latency: 5 * time.Second,
-	})
-	looking := make(chan struct{})
-	go func() {
-		defer close(looking)
-		if _, err := os.Stat(filepath.Join(m.Dir, "by-name", "unknown")); !os.IsNotExist(err) {
-			t.Error(err)
-		}
-	}()
-	time.Sleep(500 * time.Millisecond) // it waits in the kernel, and no one can see that
-	_, data := noiseFile(t, 1<<20)
-	if err := os.WriteFile(filepath.Join(m.Dir, "incoming", "disk"), data, 0o644); err != nil {
-		t.Error(err)
-	}
-	m.killWorker(t)
-	<-looking
-	sha512sum(t, filepath.Join(m.Dir, "by-name", "disk", "data"), data)
 }
 
 // TestParentRenamed has the worker of a mount die that is elsewhere by then.

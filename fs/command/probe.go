@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"os/signal"
 	"sync/atomic"
@@ -96,12 +95,12 @@ func probeCommand() *cli.Command {
 // heraldCommand gives the kernel notices for a mount.
 func heraldCommand() *cli.Command {
 	return &cli.Command{
-		Name: fs.HeraldCommand, Hidden: true,
-		Action: func(*cli.Context) error {
+		Name: fs.HeraldCommand, Hidden: true, ArgsUsage: "DEVICE [" + fs.HeraldKept + "]",
+		Action: func(c *cli.Context) error {
 			// It ends with its input.
 			signal.Ignore(syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM)
 			nameProcess("glancefs-herald")
-			if err := fs.Herald(os.Stdin, 3); err != nil {
+			if err := fs.Herald(c.Args().First(), c.Args().Get(1) == fs.HeraldKept); err != nil {
 				return failure{err, exitSystem}
 			}
 			return nil
