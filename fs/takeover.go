@@ -32,9 +32,11 @@ const ledgerFormat = 1
 // A session is what holds for as long as the mount does. It is a line of its own,
 // with the format as its number.
 type session struct {
-	Init    []byte    // the kernel's INIT request
-	Started time.Time // when it was mounted
-	Device  string    // of the mount; "" if it was not found
+	Init     []byte    // the kernel's INIT request
+	Started  time.Time // when it was mounted
+	Device   string    // of the mount; "" if it was not found
+	Endpoint string    // of the service; "" if an older glancefs has mounted
+	Version  string    // of its API, when it was mounted
 }
 
 // A legacy is what the process before has left.
@@ -63,6 +65,16 @@ func (k *Kept) inherit() (*ledger, *legacy, error) {
 	return l, left, nil
 }
 
+// Service is which one the mount shows, as the process that has mounted has left it:
+// the endpoint, "" if it has not, and the version of the API.
+func (k *Kept) Service() (endpoint, version string, err error) {
+	_, left, err := k.inherit()
+	if err != nil || left == nil {
+		return "", "", err
+	}
+	return left.session.Endpoint, left.session.Version, nil
+}
+
 // initSize is the size of an INIT request, and initOpcode its number
 // (linux/fuse.h, fuse_in_header and fuse_init_in).
 const (
@@ -75,7 +87,7 @@ func (t *tree) begin(kernel *fuse.InitIn, device string) error {
 	b := bytes.Clone(unsafe.Slice((*byte)(unsafe.Pointer(kernel)), initSize))
 	binary.LittleEndian.PutUint32(b[0:], initSize)
 	binary.LittleEndian.PutUint32(b[4:], initOpcode)
-	text, err := json.Marshal(session{b, t.started, device})
+	text, err := json.Marshal(session{b, t.started, device, t.service.Endpoint(), t.service.Version()})
 	if err != nil {
 		return err
 	}

@@ -220,7 +220,9 @@ func mount(ctx context.Context, c *cli.Context, dir string, log *slog.Logger, t 
 		if err := m.claim(c, ""); err != nil {
 			log.Error("metrics are not served", "err", err)
 		}
-		err = m.openStore(c, s)
+		if err = m.recallService(ctx, t.what()); err == nil {
+			err = m.openStore(c, s)
+		}
 	}
 	if err != nil {
 		return nil, err
@@ -247,31 +249,6 @@ func (m *mounted) claim(c *cli.Context, dir string) (err error) {
 		return failure{err, exitMount}
 	}
 	return nil
-}
-
-// reachService finds the image service, and what an earlier mount of the account
-// knew of it. An heir does not wait for a service that is known.
-func (m *mounted) reachService(ctx context.Context, c *cli.Context, s settings, name string, heir bool) (*fs.State, error) {
-	state, err := fs.LoadState(s.cacheDir, name)
-	if err != nil && !errors.Is(err, iofs.ErrNotExist) {
-		m.log.Warn("what an earlier mount knew is lost", "err", err)
-	}
-	a := &account{glanceapi.Config{
-		Endpoint: c.String("endpoint"), Cloud: c.String("os-cloud"), APIVersion: c.String("api-version"),
-		CACert: c.String("os-cacert"), Timeout: c.Duration("timeout"), Log: m.log,
-	}, newEnvFile(c.String("env-file"))}
-	if heir && state != nil {
-		m.service = &service{account: a, log: m.log, endpoint: state.Endpoint, version: state.Version}
-		return state, nil
-	}
-	m.service, err = connect(ctx, a, state)
-	switch {
-	case errors.Is(err, iofs.ErrPermission):
-		return nil, failure{err, exitUsage}
-	case err != nil:
-		return nil, failure{err, exitMount}
-	}
-	return state, nil
 }
 
 func (m *mounted) openStore(c *cli.Context, s settings) (err error) {
