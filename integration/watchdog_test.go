@@ -2,8 +2,10 @@ package integration
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -165,6 +167,60 @@ func TestWatchdogBlind(t *testing.T) {
 	if n := strings.Count(m.Stderr.String(), "not known whether"); n != 1 {
 		t.Errorf("it says %d times that it does not know", n)
 	}
+}
+
+// TestHeldByDisk ends a worker that waits for a disk that is stuck: the log and the
+// status say so, and the next goes on when the disk does.
+func TestHeldByDisk(t *testing.T) {
+	t.Parallel()
+	require(t)
+	t.Run("by a signal", func(t *testing.T) {
+		t.Parallel()
+		heldByDisk(t, "most often for a disk", func(m *Mount, pid int) error { return syscall.Kill(pid, syscall.SIGKILL) })
+	})
+	t.Run("by an upgrade", func(t *testing.T) {
+		t.Parallel()
+		heldByDisk(t, "waits for it", func(m *Mount, pid int) error { return m.cmd.Process.Signal(syscall.SIGUSR2) })
+	})
+}
+
+func heldByDisk(t *testing.T, says string, end func(m *Mount, pid int) error) {
+	s := glancetest.New(t)
+	disk := newStuckDisk(t)
+	m := mount(t, "--endpoint", s.URL, "--cache-dir", disk.dir, "--cache-size", "1GiB")
+	pid, err := m.worker()
+	if err != nil {
+		t.Fatal(err)
+	}
+	release := disk.stick()
+	defer release()
+	asked := make(chan error)
+	go func() {
+		_, err := try(nil, "stat", "-f", m.Dir)
+		asked <- err
+	}()
+	err = eventually("the worker to wait for the disk", func() (bool, error) {
+		out, err := try(nil, "sh", "-c", `cat /proc/$1/task/*/wchan`, "sh", strconv.Itoa(pid))
+		return strings.Contains(string(out), "request_wait_answer"), err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if err := end(m, pid); err != nil {
+		t.Error(err)
+	}
+	out, err := try(nil, "glancefs", "status", m.Dir)
+	if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("worker %d was killed", pid)) || !strings.Contains(err.Error(), says) {
+		t.Errorf("status says %s, %v", out, err)
+	}
+	if n := strings.Count(m.Stderr.String(), "does not end"); n != 1 {
+		t.Errorf("the log says %d times that the worker does not end", n)
+	}
+	release()
+	if err := <-asked; err != nil {
+		t.Error(err)
+	}
+	run(t, "glancefs", "status", m.Dir)
 }
 
 // TestStuckSystemd: a systemd that takes no messages any more does not keep a mount

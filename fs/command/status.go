@@ -1,16 +1,19 @@
 package command
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"glancefs/fs"
+	"glancefs/fs/keep"
 )
 
 func statusCommand() *cli.Command {
@@ -21,6 +24,9 @@ func statusCommand() *cli.Command {
 			dir, err := one(c, "MOUNTPOINT")
 			if err != nil {
 				return err
+			}
+			if err := answering(c.Context, dir); err != nil {
+				return failure{err, exitSystem}
 			}
 			b, s, err := statusOf(dir)
 			if err != nil {
@@ -33,6 +39,29 @@ func statusCommand() *cli.Command {
 			return tell(c, s)
 		},
 	}
+}
+
+// answerLimit is how long a mount may take to answer: longer than to change its worker,
+// unless something is wrong.
+const answerLimit = 10 * time.Second
+
+// answering fails if the mount at dir does not answer, with what its keeper knows of
+// that: who reads a file of it would have to wait for as long as that goes on.
+func answering(ctx context.Context, dir string) error {
+	ctx, cancel := context.WithTimeout(ctx, answerLimit)
+	defer cancel()
+	p := &prober{dir: dir}
+	err := p.answers(ctx)
+	if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, errUnasked) {
+		return nil // or else reading it tells why
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return err
+	}
+	if word, ok := keep.WordOf(dir); ok {
+		return fmt.Errorf("the glancefs at %s does not answer: %s", dir, word)
+	}
+	return fmt.Errorf("the glancefs at %s does not answer in %v", dir, answerLimit)
 }
 
 // statusTries is how often the process behind a mount may end while its status is

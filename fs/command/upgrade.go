@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"glancefs/fs"
+	"glancefs/fs/keep"
 )
 
 const (
@@ -51,8 +52,8 @@ func upgrade(dir string) (s fs.Status, err error) {
 	}
 	// Of another namespace, it may be the number of something else here.
 	comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", keeper))
-	if err != nil || strings.TrimSpace(string(comm)) != keeperName {
-		return s, fmt.Errorf("process %d is not the %s of %s", keeper, keeperName, dir)
+	if err != nil || strings.TrimSpace(string(comm)) != keep.Comm {
+		return s, fmt.Errorf("process %d is not the %s of %s", keeper, keep.Comm, dir)
 	}
 	if err := syscall.Kill(keeper, syscall.SIGUSR2); err != nil {
 		return s, fmt.Errorf("process %d: %w", keeper, err)

@@ -15,7 +15,6 @@ import (
 
 const (
 	workerName = "worker"
-	keeperName = "glancefs-keeper" // what ps shows
 	// heirFlag is how a worker is told that the mount is there, and served by
 	// another or by nobody.
 	heirFlag = "heir"
@@ -33,7 +32,7 @@ func keepMount(c *cli.Context, dir string) error {
 		return err
 	}
 	dir = s.dir
-	nameProcess(keeperName)
+	nameProcess(keep.Comm)
 	program, err := os.Executable()
 	if err != nil {
 		return failure{err, exitSystem}

@@ -10,6 +10,9 @@ import (
 // ended sees to a worker that has ended.
 func (k *keeper) ended(w *worker, s *os.ProcessState) (bool, error) {
 	why := cause(w, s)
+	if w.held {
+		k.say(Word{})
+	}
 	switch {
 	case w == k.heir && k.serving != nil:
 		k.heir = nil

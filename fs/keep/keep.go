@@ -73,6 +73,7 @@ func (e Ended) Error() string { return fmt.Sprintf("the worker ended with status
 type keeper struct {
 	Config
 	device, ledger *os.File
+	word           *os.File // for those who ask when the mount does not answer
 	systemd        *systemd
 	events         chan event
 
@@ -108,6 +109,9 @@ func Run(c Config) error {
 	}
 	k := &keeper{Config: c, events: make(chan event), program: program, nice: niceness(), systemd: newSystemd(c.Log)}
 	if k.ledger, err = newLedger(); err != nil {
+		return err
+	}
+	if k.word, err = newWord(); err != nil {
 		return err
 	}
 	if err := k.start(false); err != nil {
@@ -270,7 +274,11 @@ func (k *keeper) took(w *worker, m Message) (bool, error) {
 // not heard.
 func (k *keeper) look(now time.Time) {
 	for _, w := range []*worker{k.serving, k.heir} {
-		if w == nil || w.killed {
+		if w == nil {
+			continue
+		}
+		k.attend(w, now)
+		if w.killed {
 			continue
 		}
 		if !w.limit.IsZero() && now.After(w.limit) || k.stopping && now.After(k.stopBy) {

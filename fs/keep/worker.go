@@ -22,6 +22,8 @@ type worker struct {
 	given    bool      // was told to give way
 	limit    time.Time // by when it has to have done what it is at; zero for no limit
 	killed   bool      // for having taken longer, though it may not have ended yet
+	dying    time.Time // since when it is known that it was killed, by whomever; zero before
+	held     bool      // and does not end
 	since    time.Time // when it began to serve; zero before
 	heard    time.Time // when it last said that the mount answers
 }

@@ -1,0 +1,68 @@
+package keep
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// endsIn is how long a worker that was killed may take to end, before a word is said of
+// it: the kernel gives its memory back first.
+const endsIn = 2 * time.Second
+
+// attend says so if a worker was killed, by whomever, and does not end. The keeper is
+// told of that only by its end, and nobody else can go on before.
+func (k *keeper) attend(w *worker, now time.Time) {
+	switch {
+	case !w.killed && !isKilled(w.pid()):
+	case w.dying.IsZero():
+		w.dying = now
+	case !w.held && now.Sub(w.dying) > endsIn:
+		w.held = true
+		word := Word{Killed: w.pid(), Since: w.dying, In: heldIn(w.pid())}
+		said := []any{"pid", word.Killed, "since", word.Since, "in", word.In}
+		if k.heir != nil && w != k.heir {
+			word.Next = k.heir.pid()
+			said = append(said, "waits for it", word.Next)
+		}
+		k.Log.Error("a worker that was killed does not end; it waits in the kernel, most often for a disk that is stuck", said...)
+		if k.serving == nil || w == k.serving { // nobody serves until it ends
+			k.say(word)
+			k.systemd.tell("STATUS=" + word.String())
+		}
+	}
+}
+
+// isKilled reports whether a process has ended but for threads that cannot: it is a
+// zombie, also while those are left.
+func isKilled(pid int) bool {
+	state := stateIn(fmt.Sprintf("/proc/%d/stat", pid))
+	return state == "Z" || state == "X"
+}
+
+// heldIn is in which functions of the kernel threads of a process are that cannot be
+// killed.
+func heldIn(pid int) string {
+	var all []string
+	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
+	for _, task := range tasks {
+		if stateIn(filepath.Join(task, "stat")) == "D" {
+			in, _ := os.ReadFile(filepath.Join(task, "wchan"))
+			all = append(all, string(in))
+		}
+	}
+	return strings.Join(all, " ")
+}
+
+// stateIn returns the state of a process or thread (proc_pid_stat(5)). Unlike some other
+// files there, reading it never waits for the process.
+func stateIn(path string) string {
+	b, _ := os.ReadFile(path)
+	s := string(b)
+	if f := strings.Fields(s[strings.LastIndex(s, ")")+1:]); len(f) > 0 {
+		return f[0]
+	}
+	return ""
+}
