@@ -7,21 +7,24 @@ import (
 	"time"
 )
 
-// A filling is the block a run is at. Until it is whole it is in memory only,
-// for readers too: what is on disk without a checksum cannot be told from
-// rubbish.
+// A filling is the block a run is at, and those before it that are not on disk yet.
+// Until it is whole it is in memory only, for readers too: what is on disk without a
+// checksum cannot be told from rubbish.
 //
 // The run's goroutine writes to buf from run.pos on, without a lock; readers
 // read what is before. They may still do so when the run has gone on to its next
 // block, which then gets another buffer.
 type filling struct {
-	extent *extent // pinned
-	sum    uint32  // of what has arrived
-	buf    *buffer // set under Store.mu
+	extent *extent  // pinned
+	sum    uint32   // of what has arrived
+	buf    *buffer  // set under Store.mu
+	unkept []held   // whole, one after the other, of extent, which holds them
+	sums   []uint32 // of these
 }
 
 // copy takes in what arrives, and wakes who waited for it.
 func (r *run) copy(ctx context.Context, st Stream, silence *time.Timer, limit time.Duration) error {
+	defer r.keepRest()
 	for pos := st.Start; pos < st.End; {
 		silence.Stop()
 		if err := r.room(ctx, pos); err != nil {
@@ -63,6 +66,7 @@ func (r *run) at(pos int64) {
 		f.buf = s.buffer()
 	}
 	if f.extent.index != pos/ExtentSize {
+		r.keep()
 		f.extent.unpin()
 		f.extent = b.pin(pos)
 	}
@@ -98,7 +102,7 @@ func (r *run) room(ctx context.Context, pos int64) error {
 }
 
 // arrived takes in n bytes at off, which are in the buffer, and tells who
-// waits; a block that is whole now goes to disk after that.
+// waits; blocks that are whole go to disk after that, several at a time.
 func (r *run) arrived(off int64, n int) {
 	b, s, f := r.blob, r.blob.store, r.filling
 	f.sum = crc32.Update(f.sum, castagnoli, f.buf.block[off%BlockSize:][:n])
@@ -107,10 +111,12 @@ func (r *run) arrived(off int64, n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stats.Fetched += int64(n)
-	h := held{floorBlock(off), f.buf}
 	fresh := whole && !b.has(off)
 	if fresh {
+		h := held{floorBlock(off), f.buf}
 		f.extent.hold(h)
+		f.unkept, f.sums = append(f.unkept, h), append(f.sums, f.sum)
+		b.writing++
 		b.arrive(h.start, f.sum)
 	}
 	r.advance(end)
@@ -118,49 +124,11 @@ func (r *run) arrived(off int64, n int) {
 	if end == r.end {
 		r.done()
 	}
-	if fresh {
-		r.keep(h)
+	if whole && (!fresh || end%keepSize == 0) {
+		r.keep()
 	}
 	s.evict()
 	if whole {
 		b.consider()
 	}
 }
-
-// keep puts a block that is in memory on disk. If the disk does not take it, it
-// stays in memory for as long as readers need it. Called with mu held; gives it
-// up while writing.
-func (r *run) keep(h held) {
-	b, s, f := r.blob, r.blob.store, r.filling
-	if f.extent.distrusted {
-		return
-	}
-	data, index := b.data, b.index
-	b.writing++
-	s.mu.Unlock()
-	_, err := data.WriteAt(h.buf.block[:b.blockLen(h.start)], h.start)
-	if err == nil {
-		err = writeRecord(index, b.key.salt(), h.start/BlockSize, f.sum)
-	}
-	s.mu.Lock()
-	b.writing--
-	if err != nil {
-		s.refused(err)
-		return
-	}
-	s.stats.Filled++
-	f.extent.drop(h)
-}
-
-// refused notes that the disk did not take a write. Called with mu held.
-func (s *Store) refused(err error) {
-	s.stats.Refused++
-	s.room.full()
-	if now := time.Now(); now.Sub(s.complained) > complainEvery {
-		s.complained = now
-		s.log.Error("cache disk does not take data; reads go on from memory", "err", err)
-	}
-}
-
-// complainEvery is how often a failing cache disk is logged.
-const complainEvery = time.Minute

@@ -160,10 +160,15 @@ func readRecords(f io.ReaderAt, h header, each func([]found)) error {
 	return nil
 }
 
-// writeRecord records that a block is on disk.
-func writeRecord(f *os.File, salt uint32, block int64, sum uint32) error {
-	r := record(salt, block, sum)
-	_, err := f.WriteAt(r[:], recordsAt+block*recordSize)
+// writeRecords records that blocks are on disk, one after the other from first, with
+// these checksums.
+func writeRecords(f *os.File, salt uint32, first int64, sums []uint32) error {
+	b := make([]byte, 0, keepSize/BlockSize*recordSize)
+	for i, sum := range sums {
+		r := record(salt, first+int64(i), sum)
+		b = append(b, r[:]...)
+	}
+	_, err := f.WriteAt(b, recordsAt+first*recordSize)
 	return err
 }
 
