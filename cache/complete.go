@@ -109,6 +109,36 @@ func (b *Blob) Verify(ctx context.Context) error {
 	return errNotKept
 }
 
+// NotVerified is why the last check of the whole blob came to nothing, or why there is
+// none of one that is here. It is nil when it was found to match, and while it is
+// checked or fetched.
+func (b *Blob) NotVerified() error {
+	b.store.mu.Lock()
+	defer b.store.mu.Unlock()
+	if b.cached == b.size && newHash(b.digest.Algo) == nil {
+		return ErrNoDigest
+	}
+	return b.why
+}
+
+// Recheck has the whole blob judged anew: what did not match is dropped, to be fetched
+// once more, since its source may have been mended; what is here otherwise is compared
+// with its digest again.
+func (b *Blob) Recheck() {
+	b.store.mu.Lock()
+	defer b.store.mu.Unlock()
+	switch {
+	case b.checking:
+		return
+	case b.state == Mismatched:
+		b.state, b.row, b.why = Unverified, maxMismatches-1, nil
+		b.discard()
+	case b.state == Verified:
+		b.doubt()
+	}
+	b.consider()
+}
+
 // awaitAll returns when every block of b has come since, or was here. Those that
 // were evicted meanwhile are missing again, and so is one that the disk did not
 // take. Called with mu held; gives it up while waiting.

@@ -36,8 +36,9 @@ type trust struct {
 	verdict    *verdict // the next one
 	checking   bool
 	mismatches int
-	row        int  // of these, since it last matched
-	warned     bool // that blocks were spoiled
+	row        int   // of these, since it last matched
+	warned     bool  // that blocks were spoiled
+	why        error // why the last check came to nothing; see NotVerified
 }
 
 // A verdict is what those wait for who want a blob checked. It comes when the
@@ -124,7 +125,7 @@ func (b *Blob) consider() {
 	if b.cached < b.size || b.writing > 0 || b.size == 0 || b.state != Unverified || b.checking || newHash(b.digest.Algo) == nil || s.ctx.Err() != nil {
 		return
 	}
-	b.checking = true
+	b.checking, b.why = true, nil
 	b.users++
 	b.pins++ // nothing of it is evicted meanwhile
 	s.runs.Go(func() {
@@ -132,6 +133,7 @@ func (b *Blob) consider() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		b.pins--
+		b.why = err
 		switch {
 		case errors.Is(err, ErrMismatch):
 			b.mismatch()
@@ -225,15 +227,22 @@ func (b *Blob) mismatch() {
 		b.decide(Mismatched)
 		return
 	}
-	b.store.dropBlocks(b)
-	b.mismatches++ // when nobody can read them any more
+	b.discard()
 	b.row++
-	if tell := b.store.dropped; tell != nil {
-		b.store.mu.Unlock()
-		tell(b.key)
-		b.store.mu.Lock()
-	}
 	b.conclude(nil) // whoever waits fetches once more
+}
+
+// discard drops bytes that do not match, and has those forget them who have read them.
+// Called with mu held; gives it up.
+func (b *Blob) discard() {
+	s := b.store
+	s.dropBlocks(b)
+	b.mismatches++ // when nobody can read them any more
+	if tell := s.dropped; tell != nil {
+		s.mu.Unlock()
+		tell(b.key)
+		s.mu.Lock()
+	}
 }
 
 // OnMismatch has tell called of each blob whose bytes, all of which may have been

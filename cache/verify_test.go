@@ -75,6 +75,8 @@ func TestVerifyTellsWhyNot(t *testing.T) {
 	s.hashing.Release(1)
 	if err := <-got; err == nil || errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a check that cannot write down what it found: %v", err)
+	} else if why := b.NotVerified(); why == nil || why.Error() != err.Error() {
+		t.Errorf("it was not verified because of %v; want %v", why, err)
 	}
 	s.mu.Lock()
 	b.index = index
@@ -188,6 +190,33 @@ func TestMismatchEndsWithTheBytes(t *testing.T) {
 	}
 	if wrong := s.Mismatches(); len(wrong) > 0 {
 		t.Errorf("%q is told to be wrong", wrong)
+	}
+}
+
+// TestRecheck: what was found of a blob is found anew when that is asked for. It costs
+// one fetch of what did not match.
+func TestRecheck(t *testing.T) {
+	src := digested(3 * BlockSize)
+	src.spoil = maxMismatches + 1
+	s := open(t, 1<<30, time.Minute)
+	b := blob(t, s, src)
+	for range 2 {
+		if err := b.Verify(bound(t)); !errors.Is(err, ErrMismatch) || !errors.Is(b.NotVerified(), ErrMismatch) {
+			t.Fatalf("verify: %v, and then %v", err, b.NotVerified())
+		}
+		rest(b)
+		b.Recheck()
+	}
+	for range 2 {
+		if err := b.Verify(bound(t)); err != nil || b.NotVerified() != nil {
+			t.Fatalf("after the source was mended: %v, and then %v", err, b.NotVerified())
+		}
+		rest(b)
+		b.Recheck()
+	}
+	check(t, b, src, 0, b.Size())
+	if n := s.Stats().Fetched; n != (maxMismatches+2)*b.Size() {
+		t.Errorf("%d bytes of %d were fetched", n, b.Size())
 	}
 }
 

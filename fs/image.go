@@ -265,29 +265,3 @@ func (d *imageData) OnForget() {
 		d.line = nil
 	}
 }
-
-// verification is what user.glancefs.verified tells. The blob of a file that is not
-// open is looked into when all of it is here: if it has been verified that is
-// written down, and else it is about to be.
-func (d *imageData) verification(ctx context.Context) string {
-	d.mu.Lock()
-	blob := d.blob
-	d.mu.Unlock()
-	if blob == nil {
-		img, err := d.current(ctx)
-		if err != nil || img.Size <= 0 || d.t.held(img) < img.Size {
-			return "unknown"
-		}
-		if blob, err = d.t.blob(img); err != nil {
-			return "unknown"
-		}
-		defer blob.Close()
-	}
-	switch blob.Verification() {
-	case cache.Verified:
-		return "yes"
-	case cache.Mismatched:
-		return "no"
-	}
-	return "unknown"
-}

@@ -9,6 +9,7 @@ import (
 	gofs "github.com/hanwen/go-fuse/v2/fs"
 	"golang.org/x/sys/unix"
 
+	"glancefs/cache"
 	"glancefs/glanceapi"
 )
 
@@ -100,8 +101,8 @@ func (d *imageDir) Removexattr(ctx context.Context, name string) syscall.Errno {
 	return d.t.removexattr(ctx, d.id, name)
 }
 
-// Getxattr returns a field of the image, how much of it this host holds, or
-// whether all of that is known to be right.
+// Getxattr returns a field of the image, how much of it this host holds, whether all
+// of that is known to be right, or why that could not be found out.
 func (d *imageData) Getxattr(ctx context.Context, name string, dest []byte) (uint32, syscall.Errno) {
 	switch name {
 	case heldAttr:
@@ -112,6 +113,10 @@ func (d *imageData) Getxattr(ctx context.Context, name string, dest []byte) (uin
 		return answer(strconv.FormatInt(d.t.held(img), 10), dest)
 	case verifiedAttr:
 		return answer(d.verification(ctx), dest)
+	case unverifiedAttr:
+		if why := d.unverified(ctx); why != "" {
+			return answer(why, dest)
+		}
 	case errorAttr:
 		if draft := d.t.incoming.filler(d.id); draft != nil && draft.known().Error != "" {
 			return answer(draft.known().Error, dest)
@@ -122,7 +127,11 @@ func (d *imageData) Getxattr(ctx context.Context, name string, dest []byte) (uin
 
 // Listxattr names what Getxattr returns.
 func (d *imageData) Listxattr(ctx context.Context, dest []byte) (uint32, syscall.Errno) {
-	return d.t.listxattr(ctx, d.id, dest, heldAttr, verifiedAttr)
+	more := []string{heldAttr, verifiedAttr}
+	if d.unverified(ctx) != "" {
+		more = append(more, unverifiedAttr)
+	}
+	return d.t.listxattr(ctx, d.id, dest, more...)
 }
 
 // Setxattr changes a field of the image.
@@ -130,7 +139,12 @@ func (d *imageData) Setxattr(ctx context.Context, name string, value []byte, fla
 	return d.t.setxattr(ctx, d.id, name, string(value), flags)
 }
 
-// Removexattr takes a field away.
+// Removexattr takes a field away. Without what is known of its verification an image is
+// verified again, and one that did not match is fetched again.
 func (d *imageData) Removexattr(ctx context.Context, name string) syscall.Errno {
+	if name == verifiedAttr {
+		d.judged(ctx, (*cache.Blob).Recheck)
+		return 0
+	}
 	return d.t.removexattr(ctx, d.id, name)
 }

@@ -11,9 +11,10 @@ import (
 )
 
 const (
-	fieldPrefix  = "user.glance."
-	heldAttr     = "user.glancefs.cached"
-	verifiedAttr = "user.glancefs.verified"
+	fieldPrefix    = "user.glance."
+	heldAttr       = "user.glancefs.cached"
+	verifiedAttr   = "user.glancefs.verified"
+	unverifiedAttr = "user.glancefs.unverified"
 )
 
 // attributes returns the extended attributes of an image: every key of

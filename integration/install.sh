@@ -14,7 +14,7 @@
 set -eu
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive
 
-packages="attr curl fio fuse3 glance-api jq keystone procps python3 python3-glanceclient python3-openstackclient qemu-utils rsync systemd"
+packages="attr curl e2fsprogs fio fuse3 glance-api jq keystone procps python3 python3-glanceclient python3-openstackclient qemu-utils rsync systemd"
 case ${1:-test} in
 test) ;;
 race) packages="$packages gcc libc6-dev" ;;

@@ -37,8 +37,54 @@ func TestWrongBytes(t *testing.T) {
 	if out := string(run(t, "glancefs", "status", m.Dir)); !strings.Contains(out, "MISMATCH") || !strings.Contains(out, id) {
 		t.Errorf("status does not tell: %s", out)
 	}
-	if _, err := try(nil, "glancefs", "warm", m.Dir, id); err == nil {
-		t.Error("warm is content")
+	for range 2 {
+		before := s.MaxTimesSent(id)
+		if _, err := try(nil, "glancefs", "warm", m.Dir, id); err == nil || !strings.Contains(err.Error(), "does not match its checksum") {
+			t.Errorf("warm: %v", err)
+		}
+		if n := s.MaxTimesSent(id) - before; n != 1 {
+			t.Errorf("warm fetched it %d times", n)
+		}
+	}
+	s.SetFaults()
+	run(t, "glancefs", "warm", m.Dir, id)
+	sha512sum(t, file, data)
+}
+
+// TestWarmWrong has images spoiled on the way, and a cache disk that does not take
+// what was found of one.
+func TestWarmWrong(t *testing.T) {
+	s := glancetest.New(t)
+	data := noise(t.Name(), 3<<20)
+	once, always, strict := s.Add(t, "once", data), s.Add(t, "always", data), s.Add(t, "strict", data)
+	s.SetFaults(
+		glancetest.Fault{Match: glancetest.Image(once), Invert: true, Times: 1},
+		glancetest.Fault{Match: glancetest.Image(always), Invert: true},
+		glancetest.Fault{Match: glancetest.Image(strict), Invert: true},
+	)
+	dir := t.TempDir()
+	m := mount(t, "--endpoint", s.URL, "--cache-dir", dir)
+	run(t, "glancefs", "warm", m.Dir, "once")
+	for mnt, image := range map[*Mount]string{m: "always", mount(t, "--endpoint", s.URL, "--verify", "strict"): "strict"} {
+		if _, err := try(nil, "glancefs", "warm", mnt.Dir, image); err == nil || !strings.Contains(err.Error(), "does not match its checksum") {
+			t.Errorf("warm %s: %v", image, err)
+		}
+	}
+	file := filepath.Join(m.Dir, "images", once, "data")
+	f, err := os.Open(file) // and with it the cache's files
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	indexes, err := filepath.Glob(filepath.Join(dir, "blobs", "*.index"))
+	if err != nil || len(indexes) == 0 {
+		t.Fatal(indexes, err)
+	}
+	run(t, "chattr", append([]string{"+i"}, indexes...)...)
+	defer run(t, "chattr", append([]string{"-i"}, indexes...)...)
+	run(t, "setfattr", "-x", "user.glancefs.verified", file)
+	if _, err := try(nil, "glancefs", "warm", m.Dir, "once"); err == nil || !strings.Contains(err.Error(), "not verified: ") || !strings.Contains(err.Error(), "operation not permitted") {
+		t.Errorf("warm on a disk that takes nothing: %v", err)
 	}
 }
 

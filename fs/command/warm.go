@@ -105,53 +105,80 @@ func (w *warmer) image(ctx context.Context, image string) (verdict string, err e
 	if v, err := w.verdict(ctx, path, info.Size(), false); err == nil {
 		return v, nil
 	}
-	tell, done := w.progress(image, info.Size())
+	// What was found before does not count: the image may have been mended since, or
+	// the disk that it could not be compared on.
+	_ = unix.Removexattr(path, "user.glancefs.verified")
+	for again := false; ; again = true {
+		if err := w.read(ctx, f, image, path, info.Size()); err != nil {
+			return "", err
+		}
+		verdict, err = w.verdict(ctx, path, info.Size(), true)
+		if !errors.Is(err, errDropped) || again {
+			return verdict, err
+		}
+	}
+}
+
+// errMismatch and errDropped end the verification of an image: for good, or to begin
+// anew, since the fault may have been on the way.
+var (
+	errMismatch = errors.New("it does not match its checksum")
+	errDropped  = errors.New("it did not match its checksum, and what was fetched again does not stay in the cache")
+)
+
+// read fetches what is missing of the image that f is the data of.
+func (w *warmer) read(ctx context.Context, f *os.File, image, path string, size int64) error {
+	tell, done := w.progress(image, size)
 	defer done()
 	// Reading past the page cache wants a buffer at a page boundary.
 	buf, err := unix.Mmap(-1, 0, warmPiece, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer unix.Munmap(buf)
-	for off := int64(0); off < info.Size(); {
+	for off := int64(0); off < size; {
 		n, err := f.ReadAt(buf, off)
 		if n == 0 {
-			return "", fmt.Errorf("at %d of %d bytes: %w", off, info.Size(), err)
+			if attr(path, "user.glancefs.verified") == "no" {
+				return errMismatch
+			}
+			return fmt.Errorf("at %d of %d bytes: %w", off, size, err)
 		}
 		off += int64(n)
 		tell(n)
 		if ctx.Err() != nil {
-			return "", ctx.Err()
+			return ctx.Err()
 		}
 	}
-	return w.verdict(ctx, path, info.Size(), true)
+	return nil
 }
 
-// verdict says how far the image at path can be trusted, and fails if it is
-// not complete or does not match its checksum. It waits, if asked to, for a
-// check that is under way.
+// verdict says how far the image at path can be trusted, and fails if it is not
+// complete, does not match its checksum or cannot be compared with it. It waits, if
+// asked to, for a check that is under way.
 func (w *warmer) verdict(ctx context.Context, path string, size int64, wait bool) (string, error) {
 	for {
 		held, err := strconv.ParseInt(attr(path, "user.glancefs.cached"), 10, 64)
-		if err != nil || held < size {
-			return "", fmt.Errorf("only %d of %d bytes are in the cache; is it large enough?", held, size)
-		}
-		switch attr(path, "user.glancefs.verified") {
-		case "yes":
+		why := attr(path, "user.glancefs.unverified")
+		switch verified := attr(path, "user.glancefs.verified"); {
+		case verified == "yes":
 			return "complete and verified", nil
-		case "no":
-			return "", errors.New("complete, but does not match its checksum")
-		}
-		if size == 0 {
+		case verified == "no":
+			return "", errMismatch
+		case (err != nil || held < size) && why != "":
+			return "", errDropped
+		case err != nil || held < size:
+			return "", fmt.Errorf("only %d of %d bytes are in the cache; is it large enough?", held, size)
+		case size == 0:
 			if status := attr(path, "user.glance.status"); status != "active" {
 				return "", fmt.Errorf("the image has no data yet: it is %s", status)
 			}
 			return "empty", nil
-		}
-		if attr(path, "user.glance.hash_value") == "" && attr(path, "user.glance.checksum") == "" {
+		case attr(path, "user.glance.hash_value") == "" && attr(path, "user.glance.checksum") == "":
 			return "complete; there is no checksum to verify it with", nil
-		}
-		if !wait {
+		case why != "":
+			return "", fmt.Errorf("complete, but not verified: %s", why)
+		case !wait:
 			return "", errors.New("not verified yet")
 		}
 		select {
