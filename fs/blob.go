@@ -2,6 +2,7 @@ package fs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -53,10 +54,16 @@ func digest(img glanceapi.Image) cache.Digest {
 // A verified blob gives out nothing before all of it is verified.
 type verified struct{ *cache.Blob }
 
+// maxUnkept is how often a read finds that a blob that had been verified is not any more.
+const maxUnkept = 5
+
+// errUnkept ends a read of what other images push out of the cache all the time.
+var errUnkept = errors.New("the cache does not keep the image until it is read")
+
 // ReadAt reads anew what was not verified any more once it had been read: bytes
 // that were evicted in between come from the service, and were not compared.
 func (v verified) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
-	for {
+	for range maxUnkept {
 		if err := v.Verify(ctx); err != nil {
 			return 0, err
 		}
@@ -65,6 +72,7 @@ func (v verified) ReadAt(ctx context.Context, p []byte, off int64) (int, error) 
 			return n, err
 		}
 	}
+	return 0, errUnkept
 }
 
 // A source fetches the bytes of one image.
