@@ -1,6 +1,12 @@
 package fs
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
+
+// errUnwritten is why something is missing that the process before was to write.
+var errUnwritten = errors.New("a write failed")
 
 // A gap is what a writer was told could not be written, and has not written since.
 // Most programs close the file then, as they do when all is well, and only the status

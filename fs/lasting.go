@@ -46,8 +46,9 @@ const (
 )
 
 const (
-	handleIsDir = 1 << iota
-	handleWrote // something was written through it
+	handleIsDir  = 1 << iota
+	handleWrote  // something was written through it
+	handleFailed // or could not be
 )
 
 // dataBit marks the numbers of handles that only count.
@@ -60,8 +61,9 @@ const resentBit = 1 << 63
 // Flags of an Open that makes a handle again. open(2) has none like these; who
 // opened it first is the caller.
 const (
-	openAgain = 1 << 31
-	openWrote = 1 << 30 // something was written through it before
+	openAgain  = 1 << 31
+	openWrote  = 1 << 30 // something was written through it before
+	openFailed = 1 << 29 // or could not be
 )
 
 func newLasting(raw fuse.RawFileSystem, t *tree) *lasting {
@@ -135,6 +137,9 @@ func (l *lasting) reopen(h *handle) fuse.Status {
 	if h.num[handleRest]&handleWrote != 0 {
 		in.Flags |= openWrote
 	}
+	if h.num[handleRest]&handleFailed != 0 {
+		in.Flags |= openFailed
+	}
 	var out fuse.OpenOut
 	open := l.RawFileSystem.Open
 	if h.num[handleRest]&handleIsDir != 0 {
@@ -193,16 +198,16 @@ func (l *lasting) recall(old *line) *handle {
 // backing is the backing file of a handle of image data, 0 if it has none.
 func (h *handle) backing() int32 { return int32(h.num[handleRest] >> 32) }
 
-// wrote notes that something is about to be written through a handle.
-func (l *lasting) wrote(number uint64) {
+// mark sets a bit of a handle.
+func (l *lasting) mark(number, bit uint64) {
 	h := l.find(number)
 	if h == nil {
 		return
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.num[handleRest]&handleWrote == 0 {
-		h.num[handleRest] |= handleWrote
+	if h.num[handleRest]&bit == 0 {
+		h.num[handleRest] |= bit
 		l.ledger.update(&h.line)
 	}
 }

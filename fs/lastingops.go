@@ -138,11 +138,16 @@ func (l *lasting) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fus
 }
 
 func (l *lasting) Write(cancel <-chan struct{}, in *fuse.WriteIn, data []byte) (uint32, fuse.Status) {
-	l.wrote(in.Fh)
+	number := in.Fh
+	l.mark(number, handleWrote) // before it is
 	if st := l.inner(&in.Fh); !st.Ok() {
 		return 0, st
 	}
-	return l.RawFileSystem.Write(cancel, in, data)
+	n, st := l.RawFileSystem.Write(cancel, in, data)
+	if !st.Ok() {
+		l.mark(number, handleFailed)
+	}
+	return n, st
 }
 
 // Writev has the file system asked with Write, which is all that it knows.

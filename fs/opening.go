@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"sync"
 	"syscall"
@@ -74,6 +75,9 @@ func (in *incoming) reopen(ctx context.Context, d *draft, flags uint32) (gofs.Fi
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	o.wrote = flags&openWrote != 0
+	if flags&openFailed != 0 {
+		o.missing.miss(0, math.MaxInt64, errUnwritten) // what is not known
+	}
 	if o.writes {
 		d.writers++
 	}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -168,8 +169,8 @@ func TestFullDisk(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	run(t, "python3", "-c", fillUp, filepath.Join(dir, "ballast"), m.Dir)
-	for name, n := range map[string]int{"short": 0, "whole": 1} {
+	run(t, "python3", "-c", fillUp, filepath.Join(dir, "ballast"), m.Dir, strconv.Itoa(m.cmd.Process.Pid))
+	for name, n := range map[string]int{"short": 0, "whole": 1, "taken": 0} {
 		if all := images(t, s, name); len(all) != n {
 			t.Errorf("%s has become %+v", name, all)
 		}
@@ -177,17 +178,18 @@ func TestFullDisk(t *testing.T) {
 	if why := reason(t, filepath.Join(m.Dir, "incoming/.short")); !strings.Contains(why, "no space left") {
 		t.Errorf("the reason given is %q", why)
 	}
-	run(t, "rm", filepath.Join(m.Dir, "incoming/.short"))
+	run(t, "rm", filepath.Join(m.Dir, "incoming/.short"), filepath.Join(m.Dir, "incoming/.taken"))
 	small, want := noiseFile(t, 1<<20)
 	run(t, "cp", small, filepath.Join(m.Dir, "incoming/small"))
 	sha512sum(t, filepath.Join(m.Dir, "incoming/small"), want)
 }
 
 // fillUp writes until the disk is full, has room made, and closes: once without what is
-// missing, which is no image although there would be room for one, and once with it.
+// missing, which is no image although there would be room for one, once with it, and
+// once by way of another worker than was asked to write.
 const fillUp = `
-import errno, os, sys
-ballast, mount = sys.argv[1:]
+import errno, os, subprocess, sys
+ballast, mount, keeper = sys.argv[1:]
 
 def full(name):
     with open(ballast, "wb") as f:
@@ -202,12 +204,20 @@ def full(name):
     os.unlink(ballast)
     return fd, n
 
+def close(fd, why):
+    try:
+        os.close(fd)
+        sys.exit("what is missing is not missed")
+    except OSError as e:
+        assert e.errno == why, e
+
+fd, _ = full("taken")
+subprocess.run(["pkill", "-KILL", "-P", keeper, "-x", "glancefs-worker"], check=True)
+close(fd, errno.EIO)
+os.rename(mount + "/incoming/taken", mount + "/incoming/.taken")
+os.truncate(mount + "/incoming/.taken", 0)
 fd, _ = full("short")
-try:
-    os.close(fd)
-    sys.exit("what is missing is not missed")
-except OSError as e:
-    assert e.errno == errno.ENOSPC
+close(fd, errno.ENOSPC)
 os.rename(mount + "/incoming/short", mount + "/incoming/.short")
 os.truncate(mount + "/incoming/.short", 0)
 fd, n = full("whole")
