@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -35,11 +37,20 @@ func (k *keeper) attend(w *worker, now time.Time) {
 	}
 }
 
-// isKilled reports whether a process has ended but for threads that cannot: it is a
-// zombie, also while those are left.
+// isKilled reports whether a process has ended but for threads that cannot. Its first
+// thread is a zombie then, or, when it is one of these, has a SIGKILL to come.
 func isKilled(pid int) bool {
 	state := stateIn(fmt.Sprintf("/proc/%d/stat", pid))
-	return state == "Z" || state == "X"
+	return state == "Z" || state == "X" || pending(fmt.Sprintf("/proc/%d/status", pid), syscall.SIGKILL)
+}
+
+// pending reports whether a signal is to come to a thread (proc_pid_status(5)).
+func pending(path string, s syscall.Signal) bool {
+	b, _ := os.ReadFile(path)
+	_, rest, _ := strings.Cut(string(b), "\nSigPnd:\t")
+	mask, _, _ := strings.Cut(rest, "\n")
+	set, err := strconv.ParseUint(mask, 16, 64)
+	return err == nil && set&(1<<(s-1)) != 0
 }
 
 // heldIn is in which functions of the kernel threads of a process are that cannot be
@@ -56,8 +67,8 @@ func heldIn(pid int) string {
 	return strings.Join(all, " ")
 }
 
-// stateIn returns the state of a process or thread (proc_pid_stat(5)). Unlike some other
-// files there, reading it never waits for the process.
+// stateIn returns the state of a process or thread (proc_pid_stat(5)). Unlike that of
+// some other files there, reading it never waits for the process, nor does status.
 func stateIn(path string) string {
 	b, _ := os.ReadFile(path)
 	s := string(b)
