@@ -2,6 +2,7 @@ package fs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -103,9 +104,28 @@ func copies(device string) (paths []string) {
 // have been moved while the table was read.
 const lookAgain = 200 * time.Millisecond
 
+// scarceEvery is how often it is tried to look at the mount table while memory or
+// descriptors have run out.
+const scarceEvery = time.Second
+
 // awaitDetached returns when this mount namespace has no mount of a device any more,
 // or within a minute of the end of ctx.
 func awaitDetached(ctx context.Context, device string) error {
+	for {
+		err := awaitTable(ctx, device)
+		if !errors.Is(err, unix.EMFILE) && !errors.Is(err, unix.ENFILE) && !errors.Is(err, unix.ENOMEM) {
+			return err
+		}
+		select {
+		case <-time.After(scarceEvery):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// awaitTable is awaitDetached, but for the want of resources.
+func awaitTable(ctx context.Context, device string) error {
 	// Before the first look, so that no change after it is missed; and not by os.Open,
 	// whose poller would be told of changes instead of us.
 	table, err := unix.Open(mountTable, unix.O_RDONLY|unix.O_CLOEXEC, 0)

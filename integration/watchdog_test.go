@@ -148,6 +148,7 @@ func TestWatchdogBlind(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
+	mount(t, "--endpoint", s.URL) // of which the table tells that it cannot read
 	// It is asked every two seconds, and a worker that is silent for six is ended.
 	for range 5 {
 		systemd.hears(t, "WATCHDOG=1")
@@ -163,6 +164,9 @@ func TestWatchdogBlind(t *testing.T) {
 	}
 	if now, err := m.worker(); now != pid || err != nil {
 		t.Errorf("the worker %d was replaced by %d, %v", pid, now, err)
+	}
+	if strings.Contains(m.Stderr.String(), "will not be noticed") {
+		t.Error("it does not look after its mount any more")
 	}
 	if n := strings.Count(m.Stderr.String(), "not known whether"); n != 1 {
 		t.Errorf("it says %d times that it does not know", n)
