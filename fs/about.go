@@ -62,10 +62,7 @@ func (t *tree) status() ([]byte, error) {
 		Endpoint: t.service.Endpoint(), APIVersion: t.service.Version(), Answers: t.catalog.answering(),
 		Cache: CacheStatus{Dir: t.cacheDir, Size: c.Size, Used: c.Used, Images: c.Blobs, Runs: c.Runs,
 			Corrupt: c.Corrupt, Mismatched: append([]cache.Key{}, t.store.Mismatches()...)},
-		Uploads: t.incoming.status(),
-	}
-	if u := t.upkeep.Load(); u != nil {
-		s.Upkeep = *u
+		Uploads: t.incoming.status(), Upkeep: *t.upkeep.Load(),
 	}
 	if f := t.lastError.Load(); f != nil {
 		s.LastError = &LastError{f.doing, f.reason}

@@ -26,10 +26,7 @@ func newMetrics(t *tree, version string) *prometheus.Registry {
 	info.Set(1)
 	reg.MustRegister(info, responses{t.service})
 	counter(reg, "glancefs_restarts_total", "How often another process has gone on with the mount.", func() int64 {
-		if u := t.upkeep.Load(); u != nil {
-			return int64(u.Restarts)
-		}
-		return 0
+		return int64(t.upkeep.Load().Restarts)
 	})
 	gauge(reg, "glancefs_nodes", "Files and directories that the kernel knows.", func() float64 { return float64(t.nodes.len()) })
 	addCacheMetrics(reg, t.store)

@@ -56,6 +56,7 @@ type Config struct {
 	Account    string // whose view of which service this is, for State
 	State      *State // what an earlier mount of the account knew, or nil
 	Kept       *Kept  // nil for a mount that ends with this process
+	Upkeep     Upkeep // what is told until SetUpkeep
 	Log        *slog.Logger
 }
 
@@ -124,6 +125,7 @@ func (m *Mount) plant(ctx context.Context, c Config) (left *legacy, err error) {
 		notices: make(chan notice, maxNotices), doubts: make(chan uint64, maxNotices),
 	}
 	m.tree = t
+	m.SetUpkeep(c.Upkeep)
 	if c.Kept != nil {
 		if t.ledger, left, err = c.Kept.inherit(); err != nil {
 			return nil, err

@@ -228,7 +228,8 @@ func mount(ctx context.Context, c *cli.Context, dir string, log *slog.Logger, t 
 		return nil, err
 	}
 	m.Mount, err = fs.New(s.dir, fs.Config{
-		Service: m.service, Source: c.String("fsname"), Version: c.App.Version, Account: name, State: state, Kept: t.what(),
+		Service: m.service, Source: c.String("fsname"), Version: c.App.Version, Account: name, State: state,
+		Kept: t.what(), Upkeep: t.begins(c.App.Version),
 		Store: m.store, CacheDir: s.cacheDir, Refresh: c.Duration("refresh"), UID: s.uid, GID: s.gid,
 		AllowOther: c.Bool("allow-other"), ReadOnly: c.Bool("read-only"), Delete: c.Bool("allow-delete"), Strict: s.strict, Log: log,
 	})

@@ -151,14 +151,10 @@ func (t *turn) ready(c *cli.Context, m *mounted) error {
 			return err
 		}
 	}
-	if t == nil {
-		m.log.Info("open files will not outlive this process; for root they do, with Linux 6.9")
-		m.SetUpkeep(fs.Upkeep{Process: os.Getpid(), Version: c.App.Version})
-	} else {
-		t.version = c.App.Version
-		m.SetUpkeep(t.upkeep(t.history))
+	if t != nil {
 		return t.post.Send(keep.Message{State: keep.Serving, Line: line, Lasting: m.Lasting()})
 	}
+	m.log.Info("open files will not outlive this process; for root they do, with Linux 6.9")
 	sayReady(c, line)
 	return nil
 }
@@ -188,6 +184,15 @@ func (t *turn) listen(ctx context.Context, m *mounted) {
 			}
 		}
 	}()
+}
+
+// begins is what a mount tells of itself at first.
+func (t *turn) begins(version string) fs.Upkeep {
+	if t == nil {
+		return fs.Upkeep{Process: os.Getpid(), Version: version}
+	}
+	t.version = version
+	return t.upkeep(t.history)
 }
 
 // upkeep is what a mount tells of its history.
