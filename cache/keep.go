@@ -12,7 +12,7 @@ import (
 // that: a write of so many blocks costs a third less than as many of one. Until then
 // readers, who are close behind, have them from memory. A process that dies loses no
 // more than that of each stream.
-const keepSize = 256 << 10
+const keepSize = 512 << 10
 
 // keepRest is keep, for a stream that has ended and does not hold mu.
 func (r *run) keepRest() {
