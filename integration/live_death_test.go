@@ -93,9 +93,7 @@ func TestNoWorkerLives(t *testing.T) {
 	if _, mounted := connection(m.Dir); mounted || m.cmd.ProcessState.ExitCode() != 2 {
 		t.Errorf("mounted: %t; %s", mounted, m.cmd.ProcessState)
 	}
-	if !strings.Contains(m.Stderr.String(), "no worker lives") {
-		t.Errorf("it says %s", m.Stderr)
-	}
+	m.says(t, "no worker lives")
 }
 
 // TestNoWorkerStarts has no worker start for a while, more often than may die: the
@@ -158,6 +156,7 @@ func TestCacheSpoiled(t *testing.T) {
 		t.Fatal(err)
 	}
 	sha512sum(t, file, data)
+	m.says(t, "not upgraded")
 	if said := m.Stderr.String(); strings.Count(said, "not upgraded") != 1 {
 		t.Errorf("it says %s", said)
 	}
@@ -238,12 +237,7 @@ func TestAccountSpoiled(t *testing.T) {
 				defer close(read)
 				reads(5 << 20)
 			}()
-			err = eventually("the account to be missed", func() (bool, error) {
-				return strings.Contains(m.Stderr.String(), "is not reached"), nil
-			})
-			if err != nil {
-				t.Error(err)
-			}
+			m.says(t, "is not reached")
 			select {
 			case <-read: // too soon
 			case <-time.After(time.Second):

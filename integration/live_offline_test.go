@@ -73,6 +73,7 @@ func TestTakenOverOffline(t *testing.T) {
 				t.Error(err)
 			}
 			sha512sum(t, filepath.Join(m.Dir, "by-name", "other", "data"), data)
+			m.says(t, "taken over")
 			if said := m.Stderr.String(); strings.Contains(said, "another is tried") || strings.Count(said, "taken over") != 1 {
 				t.Errorf("it says %s", said)
 			}

@@ -117,9 +117,7 @@ func TestGivesWayDead(t *testing.T) {
 		}
 		sameAt(t, filepath.Join(m.Dir, "images", id, "data"), data, 4096, 4096)
 	}
-	if !strings.Contains(m.Stderr.String(), "was to give way") {
-		t.Errorf("it says %s", m.Stderr)
-	}
+	m.says(t, "was to give way")
 }
 
 // preparing waits until a mount has another worker beside the one that serves it, or

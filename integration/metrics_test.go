@@ -229,7 +229,5 @@ func TestMetricsAddress(t *testing.T) {
 	if _, err := try(nil, "curl", "-fsS", "http://127.0.0.1:"+port+"/debug/pprof/"); err == nil || !strings.Contains(err.Error(), "404") {
 		t.Errorf("profiles for all: %v", err)
 	}
-	if !strings.Contains(m.Stderr.String(), "open to whoever can reach") {
-		t.Errorf("no word on it:\n%s", m.Stderr)
-	}
+	m.says(t, "open to whoever can reach")
 }

@@ -8,11 +8,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -256,32 +254,4 @@ func connection(dir string) (minor string, mounted bool) {
 		}
 	}
 	return "", false
-}
-
-// stderr keeps what a glancefs process says, and notes when it is ready.
-type stderr struct {
-	ready chan struct{} // closed at the first line with the word
-
-	mu   sync.Mutex
-	text bytes.Buffer
-	told bool
-}
-
-var readyLine = regexp.MustCompile(`(?m)\bready\b.*\n`)
-
-func (s *stderr) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.text.Write(p)
-	if !s.told && readyLine.Match(s.text.Bytes()) {
-		s.told = true
-		close(s.ready)
-	}
-	return len(p), nil
-}
-
-func (s *stderr) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.String()
 }

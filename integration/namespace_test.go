@@ -39,12 +39,7 @@ func TestCopyOfMount(t *testing.T) {
 			if want := fmt.Sprintf("/proc/%d/root%s", used.pid, m.Dir); program != "umount" && !strings.Contains(told, want) {
 				t.Errorf("told %q, want %s", told, want)
 			}
-			err := eventually("the log to tell what is waited for", func() (bool, error) {
-				return strings.Contains(m.Stderr.String(), "files of it are open"), nil
-			})
-			if err != nil {
-				t.Error(err)
-			}
+			m.says(t, "files of it are open")
 			used.says(t, "cat <&3 | wc -c", "3141632")
 			used.says(t, "exec 3<&-; echo closed", "closed")
 			if err := m.wait(); err != nil {

@@ -201,12 +201,7 @@ func (s *soak) checkDescriptors() {
 func (s *soak) checkGoroutines(waiting *regexp.Regexp) {
 	m := s.mount
 	m.cmd.Process.Signal(syscall.SIGQUIT)
-	err := eventually("the end of the worker", func() (bool, error) {
-		return strings.Contains(m.Stderr.String(), "a worker has died"), nil
-	})
-	if err != nil {
-		s.t.Error(err)
-	}
+	m.says(s.t, "a worker has died")
 	m.Kill9(s.t)
 	_, dump, ok := strings.Cut(m.Stderr.String(), "SIGQUIT")
 	if !ok {

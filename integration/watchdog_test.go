@@ -107,15 +107,11 @@ func TestWatchdog(t *testing.T) {
 	if out, err := try(nil, "sh", "-c", `ls -l /proc/$(pgrep -f "probe $1")/fd`, "sh", m.Dir); err != nil || strings.Contains(string(out), "/dev/fuse") {
 		t.Errorf("who asks has open: %s, %v", out, err)
 	}
-	err = eventually("the end of the worker", func() (bool, error) {
-		return strings.Contains(m.Stderr.String(), "its worker is killed"), nil
-	})
-	if err != nil {
-		t.Error(err)
-	}
+	m.says(t, "its worker is killed")
 	systemd.told(3*time.Second, func(string) bool { return false })
 	release() // what waits for a disk cannot be killed
 	systemd.hears(t, "WATCHDOG=1")
+	m.says(t, "takes too long; killed")
 	if n := strings.Count(m.Stderr.String(), "takes too long; killed"); n != 1 {
 		t.Errorf("it says %d times that the worker is killed", n)
 	}
@@ -142,12 +138,7 @@ func TestWatchdogBlind(t *testing.T) {
 	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 3, Max: had.Max}, nil); err != nil {
 		t.Fatal(err)
 	}
-	err = eventually("the worker to be blind", func() (bool, error) {
-		return strings.Contains(m.Stderr.String(), "not known whether the mount answers"), nil
-	})
-	if err != nil {
-		t.Error(err)
-	}
+	m.says(t, "not known whether the mount answers")
 	mount(t, "--endpoint", s.URL) // of which the table tells that it cannot read
 	// It is asked every two seconds, and a worker that is silent for six is ended.
 	for range 5 {
@@ -156,12 +147,7 @@ func TestWatchdogBlind(t *testing.T) {
 	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &had, nil); err != nil {
 		t.Fatal(err)
 	}
-	err = eventually("the worker to see again", func() (bool, error) {
-		return strings.Contains(m.Stderr.String(), "can be asked again"), nil
-	})
-	if err != nil {
-		t.Error(err)
-	}
+	m.says(t, "can be asked again")
 	if now, err := m.worker(); now != pid || err != nil {
 		t.Errorf("the worker %d was replaced by %d, %v", pid, now, err)
 	}
@@ -217,6 +203,7 @@ func heldByDisk(t *testing.T, says string, end func(m *Mount, pid int) error) {
 	if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("worker %d was killed", pid)) || !strings.Contains(err.Error(), says) {
 		t.Errorf("status says %s, %v", out, err)
 	}
+	m.says(t, "does not end")
 	if n := strings.Count(m.Stderr.String(), "does not end"); n != 1 {
 		t.Errorf("the log says %d times that the worker does not end", n)
 	}
@@ -236,12 +223,7 @@ func TestStuckSystemd(t *testing.T) {
 	id := s.Add(t, "disk", data)
 	systemd := newSystemd(t)
 	m := mountEnv(t, systemd.environ(2*time.Second), "--endpoint", s.URL)
-	err := eventually("systemd to be deaf", func() (bool, error) {
-		return strings.Contains(m.Stderr.String(), "systemd not told"), nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	m.says(t, "systemd not told")
 	m.cmd.Process.Signal(syscall.SIGHUP)
 	sha512sum(t, filepath.Join(m.Dir, "images", id, "data"), data)
 	m.Stop(t)
