@@ -27,7 +27,8 @@ type patience struct {
 
 // retry calls op until it succeeds or fails for good, with growing, jittered
 // pauses or the ones the service asks for. When p is at an end it returns the
-// last temporary error. Each retry is counted.
+// last temporary error, of an attempt that was not cut short by that if there is one.
+// Each retry is counted.
 func retry[T any](ctx context.Context, p patience, count *atomic.Int64, op func(context.Context) (T, error)) (T, error) {
 	bounded, cancel := ctx, context.CancelFunc(func() {})
 	if p.total > 0 {
@@ -39,7 +40,9 @@ func retry[T any](ctx context.Context, p patience, count *atomic.Int64, op func(
 		once, cancel := context.WithTimeoutCause(bounded, attemptTimeout, errSlow)
 		defer cancel()
 		v, err := op(once)
-		last = err
+		if last == nil || bounded.Err() == nil {
+			last = err
+		}
 		return v, pause(err)
 	}, backoff.WithBackOff(newBackOff()), backoff.WithMaxElapsedTime(p.again),
 		backoff.WithNotify(func(error, time.Duration) { count.Add(1) }))

@@ -69,6 +69,25 @@ func TestRetryHanging(t *testing.T) {
 	})
 }
 
+// An attempt that the end of the call cuts short says less than the one before it.
+func TestRetryCutShort(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		busy := &Error{Op: "x", Status: 503, temporary: true}
+		var count atomic.Int64
+		n := 0
+		_, err := retry(t.Context(), patience{total: 5 * time.Second}, &count, func(ctx context.Context) (int, error) {
+			if n++; n == 1 {
+				return 0, busy
+			}
+			<-ctx.Done()
+			return 0, netError(ctx, "x", "", io.EOF)
+		})
+		if !errors.Is(err, busy) || n != 2 {
+			t.Errorf("%v after %d attempts", err, n)
+		}
+	})
+}
+
 func TestRetryCancelled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
