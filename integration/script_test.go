@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -41,7 +40,6 @@ func scripts(dir string) testscript.Params {
 		// here removes a tree that might have a mount in it.
 		WorkdirRoot:        scratch(),
 		RequireUniqueNames: true,
-		Deadline:           time.Now().Add(3 * patience),
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"server":  scriptCommand((*script).server, "MODE"),
 			"noise":   scriptCommand((*script).noise, "FILE", "SIZE"),
