@@ -33,19 +33,18 @@ var errTold = errors.New("told")
 // Run is the program but for its process; it returns the exit status. version
 // is what the version command prints.
 func Run(ctx context.Context, version string, args []string, stdout, stderr io.Writer) int {
-	inOneLine := func(_ *cli.Context, err error, _ bool) error { return err }
 	app := &cli.App{
 		Name: "glancefs", Usage: "an OpenStack image service, mounted as files",
 		Version: version, HideVersion: true, Writer: stdout, ErrWriter: stderr,
 		Flags:    []cli.Flag{&cli.BoolFlag{Name: versionFlag, Usage: "print the version, as the command does", DisableDefaultText: true}},
 		Commands: commands(), EnableBashCompletion: true, Action: noCommand(cli.ShowAppHelp),
-		OnUsageError:   inOneLine,
+		OnUsageError:   wrongFlag,
 		ExitErrHandler: func(*cli.Context, error) {}, // done below
 	}
 	for _, c := range app.Commands {
-		c.OnUsageError, c.HideHelpCommand = inOneLine, true
+		c.OnUsageError, c.HideHelpCommand = wrongFlag, true
 		for _, sub := range c.Subcommands {
-			sub.OnUsageError, sub.Before = inOneLine, noSurplus
+			sub.OnUsageError, sub.Before = wrongFlag, noSurplus
 		}
 		if len(c.Subcommands) > 0 {
 			c.Action = noCommand(cli.ShowSubcommandHelp)
