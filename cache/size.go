@@ -51,6 +51,9 @@ func ParseSize(s, dir string) (int64, error) {
 		return 0, fmt.Errorf("%q is more than the file system has", s)
 	}
 	if n*scale < minSize {
+		if strings.HasSuffix(s, "%") {
+			return 0, fmt.Errorf("%q of the file system of %s is less than the least that works, %d MiB", s, dir, minSize>>20)
+		}
 		return 0, fmt.Errorf("%q is less than the least that works, %d MiB", s, minSize>>20)
 	}
 	return int64(n * scale), nil
