@@ -76,18 +76,20 @@ func (r *run) at(pos int64) {
 	f.sum = 0
 }
 
-// wholeAhead is how far ahead of its readers a stream is read, at most, that cannot
-// be had from anywhere but the start: giving it up costs everything again. So does
-// what makes way in a small cache for what comes after it, before it was read.
+// wholeAhead is how far ahead of its readers a stream is read, in bytes, that cannot be
+// had from anywhere but the start. If they take longer than the grace to come that
+// far, all of it is to be fetched again; so it is read further ahead by as much as they
+// have read, and comes to its end once they have read half. But not so far that in a
+// small cache what they have not read makes way for what comes after it.
 const wholeAhead = 64 << 20
 
 // room waits while the stream is further ahead of its readers than is of use.
 func (r *run) room(ctx context.Context, pos int64) error {
 	s := r.blob.store
-	most := min(wholeAhead, s.room.size/2)
 	for {
 		s.mu.Lock()
-		ahead := r.blob.seeks == fromStart && pos >= r.sequence.want+most
+		want := r.sequence.want
+		ahead := r.blob.seeks == fromStart && pos >= want+min(max(wholeAhead, want), s.room.size/2)
 		more := r.sequence.more
 		s.mu.Unlock()
 		if !ahead {

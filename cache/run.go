@@ -66,14 +66,15 @@ func (b *Blob) join(need, end int64) *waiter {
 	return r.enter(end)
 }
 
-// of returns the run that has the byte at off still to fetch, or nil.
-func (f *fetching) of(off int64) *run {
+// of returns the run that has the byte at off still to fetch, or nil; of whole streams
+// the one that is nearest.
+func (f *fetching) of(off int64) (nearest *run) {
 	for _, r := range f.runs {
-		if r.pos <= off && off < r.end {
-			return r
+		if r.pos <= off && off < r.end && (nearest == nil || r.pos > nearest.pos) {
+			nearest = r
 		}
 	}
-	return nil
+	return nearest
 }
 
 // take gives r its next piece, and reports whether there was one. Called with mu

@@ -43,6 +43,7 @@ type sequence struct {
 	active  int   // runs that have a piece
 	waiters int   // on all of its runs
 	lanes   lanes
+	left    time.Time     // when the last of those went who waited
 	idle    *time.Timer   // fires when nobody has waited for the grace
 	more    chan struct{} // closed, and replaced, when want has grown
 }
@@ -178,23 +179,13 @@ func (q *sequence) leave() {
 		return
 	}
 	q.blob.store.reading--
+	q.left = time.Now()
 	if q.active > 0 {
 		grace := seekGrace
 		if q.blob.seeks == fromStart {
 			grace = wholeGrace
+			q.blob.spare()
 		}
 		q.idle = time.AfterFunc(grace, q.abandon)
-	}
-}
-
-// abandon ends the runs of q if nobody waits for them. It may fire just after
-// somebody has come; then they stay, because the check is made under the lock.
-func (q *sequence) abandon() {
-	q.blob.store.mu.Lock()
-	defer q.blob.store.mu.Unlock()
-	for _, r := range q.blob.runs {
-		if r.sequence == q && q.waiters == 0 {
-			r.cancel()
-		}
 	}
 }
