@@ -1,6 +1,6 @@
 package cache
 
-import "context"
+import "errors"
 
 // maxIdleWhole bounds the streams of one blob that nobody waits for, where each is the
 // whole blob: readers who come back find the latest. Each has a connection of the
@@ -50,9 +50,13 @@ func (b *Blob) spare() {
 	}
 }
 
-// slot waits until one more stream may be open; if there is none left, one that nobody
+// errTaken is why nothing arrives while as many streams are open as may be.
+var errTaken = errors.New("all streams are taken by other readers")
+
+// slot waits until r may open one more stream; if there is none left, one that nobody
 // waits for makes way.
-func (s *Store) slot(ctx context.Context) error {
+func (r *run) slot() error {
+	s := r.blob.store
 	if s.slots.TryAcquire(1) {
 		return nil
 	}
@@ -61,9 +65,12 @@ func (s *Store) slot(ctx context.Context) error {
 	for _, b := range s.blobs {
 		all = append(all, b.runs...)
 	}
-	if r, _ := longestIdle(all); r != nil {
-		r.cancel()
+	if idle, _ := longestIdle(all); idle != nil {
+		idle.cancel()
+	}
+	if r.cause == nil {
+		r.cause = errTaken
 	}
 	s.mu.Unlock()
-	return s.slots.Acquire(ctx, 1)
+	return s.slots.Acquire(r.ctx, 1)
 }

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -47,6 +48,16 @@ func TestIdleStreamMakesWay(t *testing.T) {
 	}
 	defer b.Close()
 	check(t, b, other, 0, 1<<20)
+}
+
+// Who waits for a stream that is never to be had is told of that.
+func TestNoStreamLeft(t *testing.T) {
+	s := open(t, 8<<20, time.Second)
+	s.slots = semaphore.NewWeighted(0)
+	_, err := blob(t, s, newMemory(1<<20, false)).ReadAt(t.Context(), make([]byte, 1), 0)
+	if !errors.Is(err, ErrTimeout) || !errors.Is(err, errTaken) {
+		t.Error(err)
+	}
 }
 
 // Of a blob that comes as a whole only the rest comes too once half was read, lest

@@ -183,7 +183,7 @@ func (r *run) broken(err error) (further bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stats.Broken++
-	if r.cause == nil {
+	if r.cause == nil || r.cause == errTaken {
 		s.log.Info("image data interrupted, resuming", "blob", r.blob.key, "offset", r.pos, "err", err)
 	}
 	r.cause, r.begun = err, time.Time{}

@@ -15,7 +15,7 @@ var errSilent = errors.New("stream went silent")
 // stream opens one stream for [off, off+n) and copies it to its end.
 func (r *run) stream(off, n int64) error {
 	s := r.blob.store
-	if err := s.slot(r.ctx); err != nil {
+	if err := r.slot(); err != nil {
 		return err
 	}
 	defer s.slots.Release(1)
