@@ -180,7 +180,7 @@ func (m *Mount) attach(ctx context.Context, c Config, left *legacy) (err error) 
 		m.find()
 	}
 	if err == nil {
-		err = m.takeEnd(before)
+		err = errors.Join(resident(m.server), m.takeEnd(before))
 	}
 	if err == nil && !c.ReadOnly {
 		t.incoming.resume() // before somebody closes a draft again
