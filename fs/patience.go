@@ -16,7 +16,7 @@ const (
 	// one, which is enough for a service nearby, keeps all that the caller does
 	// below 100 ms. A request that takes longer than the upper one tells that the
 	// service does not answer.
-	minPatience = 80 * time.Millisecond
+	minPatience = 60 * time.Millisecond
 	maxPatience = time.Second
 	// Once a caller has waited in vain, and until there is an answer, the service
 	// is waited for by one caller in so long; the others with an answer in hand
