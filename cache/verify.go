@@ -118,11 +118,10 @@ func (b *Blob) doubt() {
 	}
 }
 
-// consider begins to check a blob that has become whole, as far as the disk
-// takes it. Called with mu held.
+// consider begins to check a blob that has become whole. Called with mu held.
 func (b *Blob) consider() {
 	s := b.store
-	if b.cached < b.size || b.writing > 0 || b.size == 0 || b.state != Unverified || b.checking || newHash(b.digest.Algo) == nil || s.ctx.Err() != nil {
+	if !b.here() || b.size == 0 || b.state != Unverified || b.checking || newHash(b.digest.Algo) == nil || s.ctx.Err() != nil {
 		return
 	}
 	b.checking, b.why = true, nil
@@ -133,6 +132,9 @@ func (b *Blob) consider() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		b.pins--
+		if errors.Is(err, errComing) {
+			err, lost = nil, -1 // when they are there, all of it is looked at
+		}
 		b.why = err
 		switch {
 		case errors.Is(err, ErrMismatch):
@@ -155,6 +157,10 @@ func (b *Blob) consider() {
 	})
 }
 
+// errComing ends a check of a blob of which some blocks were lost and come anew: it
+// would find them in memory, and not as they come to be in the file.
+var errComing = errors.New("blocks are on their way")
+
 // check hashes the whole blob and compares. It goes over it again if blocks were
 // lost or the file was changed meanwhile, as it is when spoiled ones are mended.
 // What it found holds for as long as no block is lost beyond those counted.
@@ -173,7 +179,10 @@ func (b *Blob) check() (lost int, err error) {
 		return 0, err
 	}
 	for range 1 + maxSpoiled {
-		lost := b.losses()
+		lost, here := b.losses()
+		if !here {
+			return 0, errComing
+		}
 		before, err := stampOf(data, b.key)
 		if err != nil {
 			return 0, err
@@ -185,19 +194,23 @@ func (b *Blob) check() (lost int, err error) {
 		if err != nil {
 			return 0, err
 		}
-		if before == after && b.losses() == lost {
+		if now, _ := b.losses(); before == after && now == lost {
 			return lost, writeStamp(index, after)
 		}
 	}
 	return 0, errSpoiled
 }
 
-// losses is how many blocks were lost so far.
-func (b *Blob) losses() int {
+// losses is how many blocks were lost so far, and whether all have come since.
+func (b *Blob) losses() (lost int, here bool) {
 	b.store.mu.Lock()
 	defer b.store.mu.Unlock()
-	return b.lost
+	return b.lost, b.here()
 }
+
+// here reports whether all of b is here, as far as the disk takes it. Called with mu
+// held.
+func (b *Blob) here() bool { return b.cached == b.size && b.writing == 0 }
 
 func (b *Blob) hash() error {
 	h := newHash(b.digest.Algo)
@@ -214,84 +227,4 @@ func (b *Blob) hash() error {
 		return ErrMismatch
 	}
 	return nil
-}
-
-// mismatch drops the whole blob, so that it is fetched anew; not for ever, for
-// it may be the source that is wrong, and then what it sends is what there is,
-// marked as what it is. Called with mu held; gives it up while punching.
-func (b *Blob) mismatch() {
-	b.store.stats.Mismatched++
-	if b.row+1 == maxMismatches {
-		b.mismatches++
-		b.row++
-		b.decide(Mismatched)
-		return
-	}
-	b.discard()
-	b.row++
-	b.conclude(nil) // whoever waits fetches once more
-}
-
-// discard drops bytes that do not match, and has those forget them who have read them.
-// Called with mu held; gives it up.
-func (b *Blob) discard() {
-	s := b.store
-	s.dropBlocks(b)
-	b.mismatches++ // when nobody can read them any more
-	if tell := s.dropped; tell != nil {
-		s.mu.Unlock()
-		tell(b.key)
-		s.mu.Lock()
-	}
-}
-
-// OnMismatch has tell called of each blob whose bytes, all of which may have been
-// read, did not match and were dropped. It is to be set before any blob is opened.
-func (s *Store) OnMismatch(tell func(Key)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.dropped = tell
-}
-
-// dropBlocks makes all blocks of b absent. Called with mu held; gives it up
-// while punching.
-func (s *Store) dropBlocks(b *Blob) {
-	all := make([]*extent, 0, len(b.extents))
-	for _, e := range b.extents {
-		all = append(all, e)
-	}
-	for _, e := range all {
-		switch {
-		case e.punching || e.present == 0:
-		case e.pins > 0 || b.pins > 0:
-			e.forget() // its readers hold the file's bytes; whoever comes fetches
-		default:
-			s.clear(e)
-		}
-	}
-}
-
-// spoiled drops blocks which the disk returned other than they were written,
-// and tells so once a blob. When it happens again to the same read, what takes
-// their place is kept in memory. Called with mu held; gives it up while records
-// are erased.
-func (b *Blob) spoiled(e *extent, bad []int64, again bool) {
-	s := b.store
-	s.stats.Corrupt += int64(len(bad))
-	if !b.warned {
-		b.warned = true
-		s.log.Warn("cache disk returned other bytes than were written; they are fetched again when needed", "blob", b.key, "offset", bad[0])
-	}
-	for _, off := range bad {
-		e.lose(off)
-	}
-	e.distrusted = e.distrusted || again
-	index := b.index
-	s.mu.Unlock()
-	defer s.mu.Lock()
-	for _, off := range bad {
-		if err := eraseRecords(index, off/BlockSize, 1); err != nil {
-			s.log.Warn("cache index not written", "blob", b.key, "err", err)
-		}
-	}
 }
