@@ -1,6 +1,9 @@
 package cache
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 // maxIdleWhole bounds the streams of one blob that nobody waits for, where each is the
 // whole blob: readers who come back find the latest. Each has a connection of the
@@ -53,24 +56,55 @@ func (b *Blob) spare() {
 // errTaken is why nothing arrives while as many streams are open as may be.
 var errTaken = errors.New("all streams are taken by other readers")
 
-// slot waits until r may open one more stream; if there is none left, one that nobody
-// waits for makes way.
-func (r *run) slot() error {
+// hurriedGrace is the grace of a sequence while others wait for a place: enough for a
+// reader who reads on.
+const hurriedGrace = 100 * time.Millisecond
+
+// place waits until r may open one more stream; if there is no place left, one that
+// nobody waits for makes way, at once or when it comes to that.
+func (r *run) place() error {
 	s := r.blob.store
-	if s.slots.TryAcquire(1) {
-		return nil
-	}
+	err := error(nil)
+	free := s.places.TryAcquire(1)
 	s.mu.Lock()
-	var all []*run
+	defer s.mu.Unlock()
+	if !free {
+		if !r.isIdle() {
+			s.makeWay()
+		}
+		if r.cause == nil {
+			r.cause = errTaken
+		}
+		s.queued++
+		s.mu.Unlock()
+		err = s.places.Acquire(r.ctx, 1)
+		s.mu.Lock()
+		s.queued--
+	}
+	r.placed = err == nil
+	return err
+}
+
+// makeWay ends the stream that nobody has waited for the longest. Called with mu held.
+func (s *Store) makeWay() {
+	var open []*run
 	for _, b := range s.blobs {
-		all = append(all, b.runs...)
+		for _, r := range b.runs {
+			if r.placed {
+				open = append(open, r)
+			}
+		}
 	}
-	if idle, _ := longestIdle(all); idle != nil {
-		idle.cancel()
+	if r, _ := longestIdle(open); r != nil {
+		r.cancel()
 	}
-	if r.cause == nil {
-		r.cause = errTaken
-	}
+}
+
+// leavePlace undoes place.
+func (r *run) leavePlace() {
+	s := r.blob.store
+	s.mu.Lock()
+	r.placed = false
 	s.mu.Unlock()
-	return s.slots.Acquire(r.ctx, 1)
+	s.places.Release(1)
 }

@@ -26,6 +26,7 @@ type run struct {
 	piece
 	pos     int64 // the next byte to arrive
 	waiters []*waiter
+	placed  bool      // it has a place among the open streams
 	high    int64     // the furthest that pos has been in this piece
 	mark    int64     // high when the stream under way began
 	credit  bool      // the stream before that got further

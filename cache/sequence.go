@@ -186,6 +186,9 @@ func (q *sequence) leave() {
 			grace = wholeGrace
 			q.blob.spare()
 		}
+		if q.blob.store.queued > 0 {
+			grace = hurriedGrace
+		}
 		q.idle = time.AfterFunc(grace, q.abandon)
 	}
 }

@@ -75,7 +75,7 @@ type Store struct {
 	timeout time.Duration
 	maxOpen int // blobs with open files, but for those in use
 	log     *slog.Logger
-	slots   *semaphore.Weighted // one for each open stream
+	places  *semaphore.Weighted // one for each open stream
 	hashing *semaphore.Weighted // one for all
 	buffers sync.Pool           // of *buffer
 
@@ -95,6 +95,7 @@ type Store struct {
 	stats Stats
 
 	reading int // sequences somebody waits for
+	queued  int // runs that wait for one of the places
 
 	complained time.Time // when a failing disk was last logged
 
@@ -149,7 +150,7 @@ func Open(c Config) (*Store, error) {
 	}
 	s := &Store{
 		dir: blobs, lock: lock, timeout: c.Timeout, log: c.Log, maxOpen: maxOpen(),
-		slots: semaphore.NewWeighted(maxStreams), hashing: semaphore.NewWeighted(1),
+		places: semaphore.NewWeighted(maxStreams), hashing: semaphore.NewWeighted(1),
 		blobs: make(map[Key]*Blob), lru: recency[*extent](), files: recency[*Blob](),
 		room: room{dir: blobs, size: c.Size},
 	}

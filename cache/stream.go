@@ -15,10 +15,10 @@ var errSilent = errors.New("stream went silent")
 // stream opens one stream for [off, off+n) and copies it to its end.
 func (r *run) stream(off, n int64) error {
 	s := r.blob.store
-	if err := r.slot(); err != nil {
+	if err := r.place(); err != nil {
 		return err
 	}
-	defer s.slots.Release(1)
+	defer r.leavePlace()
 	ctx, cancel := context.WithCancelCause(r.ctx)
 	defer cancel(nil)
 	openLimit, readLimit := s.patience()
