@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -155,6 +156,24 @@ func (c *conn) repeat(ctx context.Context, cl call) (b []byte, h http.Header, tr
 		return answer, err
 	})
 	return b, h, tries, err
+}
+
+// sendOnce is exchange for a call that does harm when it is carried out twice: it is tried
+// again only for as long as no connection can be made.
+func (c *conn) sendOnce(ctx context.Context, cl call) ([]byte, error) {
+	var answered error
+	b, err := retry(ctx, patience{total: c.timeout, again: c.timeout}, &c.count.retries, func(ctx context.Context) ([]byte, error) {
+		b, _, err := c.exchange(ctx, cl)
+		if op := (*net.OpError)(nil); errors.As(err, &op) && op.Op == "dial" {
+			return nil, err
+		}
+		answered = err
+		return b, nil
+	})
+	if err == nil {
+		err = answered
+	}
+	return b, err
 }
 
 // document fetches a JSON document, with retries.

@@ -3,13 +3,15 @@ package glanceapi_test
 import (
 	"errors"
 	"io/fs"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-
 	"glancefs/glanceapi"
 	"glancefs/glanceapi/glancetest"
 	"glancefs/glanceapi/server"
@@ -117,6 +119,50 @@ func TestCreateAgain(t *testing.T) {
 	}
 	if all := names(t, c, glanceapi.Query{}); len(all) != 1 {
 		t.Errorf("%d images of one request without an id", len(all))
+	}
+}
+
+func serveAt(t *testing.T, addr string, h http.Handler) *httptest.Server {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewUnstartedServer(h)
+	s.Listener.Close()
+	s.Listener = l
+	s.Config.SetKeepAlivesEnabled(false) // so that it is known when the next connection is made
+	s.Start()
+	return s
+}
+
+// One without an id waits for a service that no connection can be made to.
+func TestCreateWithoutIDWaits(t *testing.T) {
+	s := glancetest.New(t)
+	first := serveAt(t, "127.0.0.2:0", s) // an address where nobody else takes the port meanwhile
+	c, err := glanceapi.New(t.Context(), glanceapi.Config{Endpoint: first.URL, Timeout: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	first.Close()
+	made := make(chan error)
+	go func() {
+		_, err := c.Create(t.Context(), glanceapi.NewImage{Name: "once"})
+		made <- err
+	}()
+	for c.Stats().Retries == 0 {
+		select {
+		case err := <-made:
+			t.Fatal(err)
+		case <-time.After(time.Millisecond):
+		}
+	}
+	defer serveAt(t, first.Listener.Addr().String(), s).Close()
+	if err := <-made; err != nil {
+		t.Error(err)
+	}
+	if all := names(t, c, glanceapi.Query{}); len(all) != 1 {
+		t.Errorf("%d images", len(all))
 	}
 }
 

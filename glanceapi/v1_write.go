@@ -25,7 +25,7 @@ func (v v1) create(ctx context.Context, n NewImage) (Image, error) {
 	var b []byte
 	tries := 1
 	if n.ID == "" {
-		b, _, err = v.exchange(ctx, cl)
+		b, err = v.sendOnce(ctx, cl)
 	} else {
 		b, _, tries, err = v.repeat(ctx, cl)
 	}

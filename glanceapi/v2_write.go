@@ -22,7 +22,7 @@ func (v v2) create(ctx context.Context, n NewImage) (Image, error) {
 	cl, tries := v.sending(http.MethodPost, "/v2/images", jsonMedia, doc, http.StatusCreated), 1
 	var b []byte
 	if n.ID == "" {
-		b, _, err = v.exchange(ctx, cl)
+		b, err = v.sendOnce(ctx, cl)
 	} else {
 		b, _, tries, err = v.repeat(ctx, cl)
 	}
