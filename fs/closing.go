@@ -192,7 +192,7 @@ func (in *incoming) closed(ctx context.Context, o *opening) error {
 	o.mu.Lock()
 	c := closing{opener: o.opener, wrote: o.wrote, caught: o.caught}
 	gone, filling := o.removed || o.image != "" && o.up == nil, o.about.Image != ""
-	missing := o.missing.reason()
+	why, overtaken := o.missing.reason(), o.others[o.opener]
 	o.mu.Unlock()
 	if !c.wrote || gone {
 		return nil
@@ -205,9 +205,12 @@ func (in *incoming) closed(ctx context.Context, o *opening) error {
 		return nil
 	}
 	name := o.name()
-	if missing != nil {
-		in.t.log.Warn("no image is made; the draft is kept", "name", name, "err", missing)
-		return errors.Join(missing, o.tell(func(a *about) { a.Error = missing.Error() }))
+	if why == nil && overtaken && (filling || !isHidden(name)) {
+		why = errOvertaken
+	}
+	if why != nil {
+		in.t.log.Warn("no image is made; the draft is kept", "name", name, "err", why)
+		return errors.Join(why, o.tell(func(a *about) { a.Error = why.Error() }))
 	}
 	o.mu.Lock()
 	o.wrote = false

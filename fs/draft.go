@@ -24,6 +24,7 @@ type draft struct {
 	about   about
 	writes  int           // changes of the bytes under way
 	writers int           // openings for writing
+	others  map[int]bool  // by process with one of these: whether another has changed the bytes since; see joined
 	changed bool          // the bytes are not those that it was made with, none
 	fewer   chan struct{} // closed, and replaced, when there are fewer of either
 	up      *upload       // under way: the bytes stay as they are
@@ -122,9 +123,9 @@ func (d *draft) known() about {
 	return d.about
 }
 
-// begin lets a change of the bytes begin, until end, unless they are on their
+// begin lets a process begin a change of the bytes, until end, unless they are on their
 // way to become an image, or have.
-func (d *draft) begin() error {
+func (d *draft) begin(process int) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := d.changeable(); err != nil {
@@ -132,6 +133,9 @@ func (d *draft) begin() error {
 	}
 	d.writes++
 	d.changed, d.about.Tried = true, ""
+	for p := range d.others {
+		d.others[p] = d.others[p] || p != process
+	}
 	return nil
 }
 
@@ -164,15 +168,27 @@ func (d *draft) changeable() error {
 	return nil
 }
 
-// enter counts an opening for writing, until leave.
-func (d *draft) enter() error {
+// enter counts an opening for writing by a process, until leave.
+func (d *draft) enter(process int) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := d.changeable(); err != nil {
 		return err
 	}
-	d.writers++
+	d.joined(process)
 	return nil
+}
+
+// joined is enter for what can always be changed. If several processes have a draft
+// open for writing at a time, what it has when one of them closes it is what that one
+// has written only if no other has changed it since. A process that sets the length to
+// nothing begins anew. Called with mu held.
+func (d *draft) joined(process int) {
+	if d.writers == 0 {
+		d.others = make(map[int]bool)
+	}
+	d.writers++
+	d.others[process] = d.others[process]
 }
 
 // leave undoes enter.

@@ -17,6 +17,7 @@ import (
 var (
 	errAmbiguous   = errors.New("several images have this name")
 	errBusy        = errors.New("image data is being uploaded")
+	errOvertaken   = errors.New("another program has written to it meanwhile")
 	errNoData      = errors.New("image has no data")
 	errReadOnly    = errors.New("not changeable")
 	errNoAttr      = errors.New("no such attribute")
@@ -58,6 +59,7 @@ var errnos = []struct {
 	{glanceapi.ErrProtected, syscall.EPERM},
 	{errAmbiguous, syscall.ENOTUNIQ},
 	{errBusy, syscall.EBUSY},
+	{errOvertaken, syscall.EBUSY},
 	{errNoData, syscall.ENODATA},
 	{glanceapi.ErrNoData, syscall.ENODATA},
 	{errNoAttr, syscall.ENODATA},

@@ -50,11 +50,11 @@ func (in *incoming) opened(ctx context.Context, d *draft, file *os.File, flags u
 	if !o.writes {
 		return o, fuse.FOPEN_NOFLUSH, 0
 	}
-	if err := d.enter(); err != nil {
+	_, o.opener = caller(ctx)
+	if err := d.enter(o.opener); err != nil {
 		file.Close()
 		return nil, 0, in.t.errno("open a draft", err)
 	}
-	_, o.opener = caller(ctx)
 	if !o.reads {
 		// It cannot be mapped, so the kernel need not keep the pages.
 		return o, fuse.FOPEN_DIRECT_IO, 0
@@ -79,7 +79,7 @@ func (in *incoming) reopen(ctx context.Context, d *draft, flags uint32) (gofs.Fi
 		o.missing.miss(0, math.MaxInt64, errUnwritten) // what is not known
 	}
 	if o.writes {
-		d.writers++
+		d.joined(o.opener)
 	}
 	return o, 0, 0
 }
@@ -92,6 +92,9 @@ func (in *incoming) setattr(ctx context.Context, d *draft, attr *fuse.SetAttrIn,
 	}
 	defer file.Close()
 	o := &opening{draft: d, in: in, file: file}
+	if _, ok := attr.GetSize(); ok { // as open(2) with O_TRUNC does it
+		_, o.opener = caller(ctx)
+	}
 	return o.Setattr(ctx, attr, out)
 }
 
@@ -148,6 +151,9 @@ func (o *opening) truncate(size int64) error {
 		if err == nil && size == 0 { // its writer begins anew
 			o.mu.Lock()
 			o.missing = gap{}
+			if o.others[o.opener] {
+				o.others[o.opener] = false
+			}
 			o.mu.Unlock()
 		}
 		return err
@@ -156,7 +162,7 @@ func (o *opening) truncate(size int64) error {
 
 // change runs do, which changes bytes, where they may be changed.
 func (o *opening) change(do func() error) error {
-	if err := o.begin(); err != nil {
+	if err := o.begin(o.opener); err != nil {
 		return err
 	}
 	defer o.end()

@@ -202,3 +202,65 @@ assert os.listdir() == ["name-0"] and open("name-0", "rb").read() == data`, file
 		}
 	}
 }
+
+// TestWritersAtOnce has two programs write one draft at a time: what becomes an image
+// is what one of them has written, or nothing does.
+func TestWritersAtOnce(t *testing.T) {
+	t.Parallel()
+	s := glancetest.New(t)
+	m := mount(t, "--endpoint", s.URL)
+	run(t, "python3", "-c", `
+import os, subprocess, sys, time
+os.chdir(sys.argv[1])
+
+class Writer:
+    def __init__(self, name, *how):
+        self.name = name
+        self.dd = subprocess.Popen(["dd", "of=" + name, "bs=512", "status=none", *how], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    def write(self, b, size):
+        self.dd.stdin.write(b)
+        self.dd.stdin.flush()
+        while not os.path.exists(self.name) or os.stat(self.name).st_size != size:
+            assert self.dd.poll() is None
+            time.sleep(0.001)
+    def close(self):
+        return self.dd.communicate()[1], self.dd.returncode
+
+def refused(w):
+    err, status = w.close()
+    assert status == 1 and b"busy" in err, (err, status)
+    assert b"another program" in os.getxattr(w.name, "user.glancefs.error")
+    assert not os.path.islink(w.name)
+
+# The second begins anew.
+first = Writer("anew")
+first.write(b"1111", 4)
+second = Writer("anew")
+second.write(b"22", 2)
+refused(first)
+assert second.close() == (b"", 0)
+assert open("anew").read() == "22"
+
+# Both write on.
+first = Writer("mixed")
+first.write(b"1111", 4)
+second = Writer("mixed")
+second.write(b"22", 2)
+first.write(b"11", 6)
+second.write(b"2", 6)
+refused(first)
+refused(second)
+third = Writer("mixed")
+third.write(b"333", 3)
+assert third.close() == (b"", 0)
+assert open("mixed").read() == "333"
+
+# Several may write a draft that is not to become an image when it is closed.
+first, second = Writer(".parts", "conv=notrunc"), Writer(".parts", "conv=notrunc")
+first.write(b"1111", 4)
+second.write(b"22", 4)
+assert first.close() == second.close() == (b"", 0)
+os.rename(".parts", "parts")
+assert open("parts").read() == "2211"
+`, filepath.Join(m.Dir, "incoming"))
+}
