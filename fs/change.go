@@ -85,7 +85,8 @@ func (r *revised) setProperty(key string, value json.RawMessage) error {
 	return nil
 }
 
-// setProperties makes the properties those of value, where they were others.
+// setProperties makes the properties those of value, where they were others. Those
+// of the service stay: who writes all of one's own properties need not know of them.
 func (r *revised) setProperties(value, old json.RawMessage) error {
 	var now, before map[string]json.RawMessage
 	if json.Unmarshal(value, &now) != nil || now == nil {
@@ -93,7 +94,7 @@ func (r *revised) setProperties(value, old json.RawMessage) error {
 	}
 	_ = json.Unmarshal(old, &before) // of our own making
 	for key := range before {
-		if _, ok := now[key]; !ok {
+		if _, ok := now[key]; !ok && !glanceapi.OfService(key) {
 			r.Unset = append(r.Unset, key)
 		}
 	}

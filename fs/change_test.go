@@ -77,6 +77,17 @@ func TestSinceHalf(t *testing.T) {
 	}
 }
 
+// TestSinceOfService: who writes properties of one's own takes none from the
+// service, which would not give them.
+func TestSinceOfService(t *testing.T) {
+	old := documentOf(t, `{"properties": {"os": "debian", "stores": "fast", "os_glance_failed_import": ""}}`)
+	want := glanceapi.Change{Set: map[string]string{"v": "1"}, Unset: []string{"os"}}
+	got, err := documentOf(t, `{"properties": {"v": "1"}}`).since(old)
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("%v\n%s", err, diff)
+	}
+}
+
 func TestAttributeChange(t *testing.T) {
 	for _, c := range []struct {
 		key, value string

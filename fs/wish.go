@@ -82,7 +82,7 @@ func (w *wish) set(key string, value json.RawMessage) error {
 	place, ok := w.field(key)
 	switch {
 	case key == "properties":
-		place = &w.Properties
+		return w.setProperties(value)
 	case !ok:
 		return noSuchKey(key)
 	case place == nil:
@@ -92,6 +92,28 @@ func (w *wish) set(key string, value json.RawMessage) error {
 		return notThat(key, value)
 	}
 	return nil
+}
+
+// setProperties takes properties. Those of the service have no say: they came with
+// the meta.json of another image.
+func (w *wish) setProperties(value json.RawMessage) error {
+	var all map[string]*string
+	if err := json.Unmarshal(value, &all); err != nil {
+		return notThat("properties", value)
+	}
+	for key, v := range all {
+		if v != nil && !glanceapi.OfService(key) {
+			w.setProperty(key, *v)
+		}
+	}
+	return nil
+}
+
+func (w *wish) setProperty(key, value string) {
+	if w.Properties == nil {
+		w.Properties = make(map[string]string)
+	}
+	w.Properties[key] = value
 }
 
 // read takes in a file of metadata: the JSON object that meta.json has, of
@@ -118,10 +140,7 @@ func (w *wish) read(r io.Reader) error {
 func (w *wish) setAttr(key, value string) error {
 	place, ok := w.field(key)
 	if !ok {
-		if w.Properties == nil {
-			w.Properties = make(map[string]string)
-		}
-		w.Properties[key] = value
+		w.setProperty(key, value)
 		return nil
 	}
 	switch p := place.(type) {

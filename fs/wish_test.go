@@ -23,6 +23,8 @@ func TestWish(t *testing.T) {
 			"tags": ["x", "y"], "properties": {"name": "n"}, "store": "s", "id": "i", "disk_format": "raw", "container_format": "docker"}`: {
 			ID: "i", Name: "a/b", Visibility: "public", Protected: true, Hidden: true, Owner: "p", MinDisk: 1, MinRAM: 2,
 			Tags: []string{"x", "y"}, Properties: map[string]string{"name": "n"}, Store: "s", DiskFormat: "raw", ContainerFormat: "docker"},
+		`{"properties": {"a": "b", "none": null, "stores": "fast,cheap", "os_glance_failed_import": ""}}`: {
+			Name: "file", Visibility: "private", DiskFormat: "qcow2", ContainerFormat: "bare", Properties: map[string]string{"a": "b"}},
 		`{"type": "kernel"}`:                                 {Name: "file", Visibility: "private", Type: "kernel"},
 		`{"disk_format": "ari"}`:                             {Name: "file", Visibility: "private", DiskFormat: "ari", ContainerFormat: "ari"},
 		`{"container_format": "ova"}`:                        {Name: "file", Visibility: "private", DiskFormat: "qcow2", ContainerFormat: "ova"},

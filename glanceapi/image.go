@@ -1,6 +1,9 @@
 package glanceapi
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // An Image is one image's record, the same for every version of the API.
 // The zero value of a string field stands for the API's null.
@@ -24,7 +27,14 @@ type Image struct {
 	Tags            []string
 	CreatedAt       time.Time
 	UpdatedAt       time.Time
-	Properties      map[string]string // every further property, by its own key
+	Properties      map[string]string // every further property, by its own key; also those of OfService
+}
+
+// OfService reports whether a property is one that the service alone gives to an
+// image: the stores its data is in, where there are several, and what an import
+// leaves. v2 takes them from nobody.
+func OfService(property string) bool {
+	return property == "stores" || strings.HasPrefix(property, "os_glance_")
 }
 
 // UnknownSize is the Size of an image whose size the service does not know.

@@ -116,7 +116,7 @@ func TestMetadata(t *testing.T) {
 		"store":    {`{"store": "nosuch"}`, "Invalid argument", "nosuch"},
 		"format":   {`{"disk_format": "nosuch"}`, "Invalid argument", "nosuch"},
 		"public":   {`{"visibility": "public"}`, "Permission denied", "publicize"},
-		"reserved": {`{"properties": {"os_glance_x": "y"}}`, "Permission denied", "os_glance_x"},
+		"reserved": {`{"properties": {"deleted": "y"}}`, "Permission denied", "deleted"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := sidecar(name, c.text); err != nil {
