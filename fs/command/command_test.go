@@ -49,6 +49,8 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"mount", "--cache-size=1", nobody, cache, empty}, exitUsage, "4 MiB"},
 		{[]string{"mount", nobody, "--cache-dir", file, empty}, exitUsage, file + " is no directory"},
 		{[]string{"mount", nobody, "--cache-dir", file + "/x", empty}, exitUsage, "not a directory"},
+		{[]string{"mount", nobody, "--cache-dir", empty, empty}, exitUsage, "--cache-dir: " + empty + " is in the mountpoint"},
+		{[]string{"mount", nobody, "--cache-dir", empty + "/a/b", empty}, exitUsage, "is in the mountpoint"},
 		{[]string{"cache", "verify", "--cache-dir", file}, exitSystem, "not a directory"},
 		{[]string{"mount", "--cache-size=150%", nobody, cache, empty}, exitUsage, `"150%"`},
 		{[]string{"mount", "--cache-size=0%", nobody, cache, empty}, exitUsage, `"0%"`},

@@ -201,6 +201,9 @@ func mount(ctx context.Context, c *cli.Context, dir string, log *slog.Logger, t 
 	if err != nil {
 		return nil, err
 	}
+	if !t.isHeir() && isIn(s.dir, s.cacheDir) {
+		return nil, fmt.Errorf("--cache-dir: %s is in the mountpoint", s.cacheDir)
+	}
 	m.dir = s.dir
 	name := accountName(c)
 	state, err := m.reachService(ctx, c, s, name, t.isHeir())
@@ -237,6 +240,25 @@ func mount(ctx context.Context, c *cli.Context, dir string, log *slog.Logger, t 
 		return nil, failure{err, exitMount}
 	}
 	return m, nil
+}
+
+// isIn reports whether a path, of which not all need be there, leads to dir or into
+// it.
+func isIn(dir, path string) bool {
+	top, err := os.Stat(dir)
+	for err == nil {
+		if real, err := filepath.EvalSymlinks(path); err == nil {
+			path = real
+		}
+		if info, err := os.Stat(path); err == nil && os.SameFile(info, top) {
+			return true
+		}
+		if path == filepath.Dir(path) {
+			break
+		}
+		path = filepath.Dir(path)
+	}
+	return false
 }
 
 // claim takes the mountpoint, unless it is "", and the address for metrics.
