@@ -18,7 +18,7 @@ type filling struct {
 	extent *extent  // pinned
 	sum    uint32   // of what has arrived
 	buf    *buffer  // set under Store.mu
-	unkept []held   // whole, one after the other, of extent, which holds them
+	unkept []held   // whole, one after the other, of extent, and each a use of its buffer
 	sums   []uint32 // of these
 }
 
@@ -117,6 +117,7 @@ func (r *run) arrived(off int64, n int) {
 	if fresh {
 		h := held{floorBlock(off), f.buf}
 		f.extent.hold(h)
+		h.buf.users++ // the extent may let go of it before it is written
 		f.unkept, f.sums = append(f.unkept, h), append(f.sums, f.sum)
 		b.writing++
 		b.arrive(h.start, f.sum)

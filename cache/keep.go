@@ -47,6 +47,9 @@ func (r *run) keep() {
 			}
 		}
 	}
+	for _, h := range f.unkept {
+		s.giveBack(h.buf)
+	}
 	b.writing -= len(f.unkept)
 	f.unkept, f.sums = f.unkept[:0], f.sums[:0]
 }
