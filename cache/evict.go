@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"errors"
 	"math/bits"
 	"path/filepath"
 	"time"
@@ -108,16 +109,16 @@ func (s *Store) clear(e *extent) {
 	b.drop()
 }
 
-// free erases the records of an extent, then its bytes.
+// free erases the records of an extent, then its bytes. Those go also if the records
+// stay, as they may on a disk that is full and never writes in place: a record without
+// its bytes does no harm, and bytes that are counted no more would stay for good.
 func (b *Blob) free(extent int64) error {
 	data, index, err := b.onDisk()
 	if err != nil {
 		return err
 	}
-	if err := eraseRecords(index, extent*blocksPerExtent, blocksPerExtent); err != nil {
-		return err
-	}
-	return punch(data, extent*ExtentSize, ExtentSize)
+	err = eraseRecords(index, extent*blocksPerExtent, blocksPerExtent)
+	return errors.Join(err, punch(data, extent*ExtentSize, ExtentSize))
 }
 
 // forget loses the blocks of e, and returns how many bytes they were. Called with

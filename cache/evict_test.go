@@ -127,3 +127,30 @@ func TestParseSize(t *testing.T) {
 		t.Errorf("half of %d is %d, %v", whole, half, err)
 	}
 }
+
+// The room of what is counted no more is given back also where the index cannot be
+// written.
+func TestRoomIsFreedWithoutIndex(t *testing.T) {
+	src := newMemory(ExtentSize, false)
+	s := open(t, 1<<30, time.Minute)
+	b := blob(t, s, src)
+	check(t, b, src, 0, ExtentSize)
+	rest(b)
+	index := b.index
+	readOnly, err := os.Open(index.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer readOnly.Close()
+	s.mu.Lock()
+	b.index = readOnly
+	s.mu.Unlock()
+	evictExtent(b, 0)
+	s.mu.Lock()
+	b.index = index
+	s.mu.Unlock()
+	if n := disk(t, s); n >= ExtentSize {
+		t.Errorf("%d bytes on disk of what was evicted", n)
+	}
+	check(t, b, src, 0, ExtentSize)
+}
