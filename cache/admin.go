@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"time"
@@ -135,7 +136,7 @@ func (s *Store) Prune() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	before := s.room.used
-	s.evict()
+	s.evict(math.MaxInt)
 	return before - s.room.used
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash"
 	"hash/crc32"
+	"math"
 	"os"
 	"path/filepath"
 )
@@ -83,7 +84,7 @@ func (s *Store) Adopt(key Key, digest Digest, path string, sums *Sums) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.evict()
+	s.evict(math.MaxInt)
 	b.drop()
 	return err
 }

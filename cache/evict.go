@@ -16,6 +16,11 @@ const (
 	floorBytes = 1 << 30
 	// roomEvery is how often the free space is looked at.
 	roomEvery = time.Second
+	// fewExtents is how many extents are looked at, at most, each time that something
+	// arrives. All of a large cache may be pinned by who has images open: to find that
+	// out takes a tenth of a second, with the lock held. Pinned ones go to the end of
+	// the order, so the next time it is others.
+	fewExtents = 64
 	// leftoverCut is how much of a leftover is evicted at a time, in bytes.
 	leftoverCut = 64 * ExtentSize
 )
@@ -47,12 +52,13 @@ func (r *room) over() bool {
 
 // evict brings the store back under its budget: first blobs that are gone from
 // their source, then what an earlier store left and nobody has asked for, then
-// the least recently used extents, as far as pins allow. Called with mu held;
-// gives it up while punching.
-func (s *Store) evict() {
-	for s.room.over() && (s.evictDoomed() || s.evictLeftover()) {
+// the least recently used extents, as far as pins allow. It looks at no more than
+// most of these. Called with mu held; gives it up while punching. A store that is
+// closed is not touched: another may have the directory.
+func (s *Store) evict(most int) {
+	for s.ctx.Err() == nil && s.room.over() && (s.evictDoomed() || s.evictLeftover()) {
 	}
-	for tries := s.lru.Len(); tries > 0 && s.room.over(); tries-- {
+	for tries := min(most, s.lru.Len()); tries > 0 && s.ctx.Err() == nil && s.room.over(); tries-- {
 		e, _, ok := s.lru.GetOldest()
 		if !ok {
 			return

@@ -128,6 +128,29 @@ func TestParseSize(t *testing.T) {
 	}
 }
 
+// What has arrived is not looked for room for in all of a large cache, each time, when
+// there is none: it takes long, and everybody waits. Who comes next looks on.
+func TestPinnedCacheIsNotSearched(t *testing.T) {
+	s := open(t, 1<<30, time.Minute)
+	b := blob(t, s, newMemory(BlockSize, false))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b.pins++
+	for i := range int64(4 * fewExtents) {
+		s.lru.Add(&extent{blob: b, index: i, present: 1}, struct{}{})
+	}
+	s.room.used, s.room.limit, s.room.asked = 1, 0, time.Now().Add(time.Hour)
+	for i := range int64(3) {
+		if e, _, _ := s.lru.GetOldest(); e.index != i*fewExtents {
+			t.Errorf("the next to be looked at is %d, want %d", e.index, i*fewExtents)
+		}
+		s.evict(fewExtents)
+	}
+	b.pins--
+	s.room.used, s.room.asked = 0, time.Time{}
+	s.lru.Purge()
+}
+
 // The room of what is counted no more is given back also where the index cannot be
 // written.
 func TestRoomIsFreedWithoutIndex(t *testing.T) {

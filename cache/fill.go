@@ -130,7 +130,7 @@ func (r *run) arrived(off int64, n int) {
 	if whole && (!fresh || end%keepSize == 0) {
 		r.keep()
 	}
-	s.evict()
+	s.evict(fewExtents)
 	if whole {
 		b.consider()
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"math"
 	"os"
 	"testing"
 	"time"
@@ -89,7 +90,7 @@ func (m *model) evict(*rapid.T) {
 	m.s.mu.Lock()
 	defer m.s.mu.Unlock()
 	m.s.room.limit, m.s.room.asked = 0, time.Now().Add(time.Hour)
-	m.s.evict()
+	m.s.evict(math.MaxInt)
 	m.s.room.asked = time.Time{}
 	m.lost = true
 }

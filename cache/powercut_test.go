@@ -3,6 +3,7 @@ package cache
 import (
 	"bytes"
 	"errors"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -76,7 +77,7 @@ func TestPowerCuts(t *testing.T) {
 			if r.IntN(4) == 0 { // evict all that is here
 				s.mu.Lock()
 				s.room.limit, s.room.asked = 0, time.Now().Add(time.Hour)
-				s.evict()
+				s.evict(math.MaxInt)
 				s.room.asked = time.Time{}
 				s.mu.Unlock()
 			}
