@@ -188,7 +188,7 @@ func (b *Blob) drop() {
 		return
 	}
 	b.closeFiles()
-	if b.cached == 0 {
+	if b.cached == 0 && b.store.ctx.Err() == nil { // else Close sees to it, while it has the directory
 		b.store.forget(b)
 	}
 }

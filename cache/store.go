@@ -228,6 +228,9 @@ func (s *Store) Close() error {
 	defer s.mu.Unlock()
 	for _, b := range s.blobs {
 		b.closeFiles()
+		if b.cached == 0 {
+			s.forget(b)
+		}
 	}
 	return s.lock.Close()
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
+	"os"
 	"testing"
 	"time"
 
@@ -68,5 +69,31 @@ func TestClosedStore(t *testing.T) {
 	s.Close()
 	if err := <-done; !errors.Is(err, ErrClosed) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A store that is closed leaves the directory alone, which another one has by then.
+func TestClosedStoreLeavesTheNext(t *testing.T) {
+	dir, src := t.TempDir(), newMemory(BlockSize, false)
+	c := Config{Dir: dir, Size: 1 << 30, Timeout: time.Minute, Log: slog.New(slog.DiscardHandler)}
+	first, err := Open(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := blob(t, first, src)
+	first.Close()
+	if left, err := os.ReadDir(first.dir); err != nil || len(left) > 0 {
+		t.Errorf("a blob of which nothing is here leaves %v, %v", left, err)
+	}
+	session(t, dir, src, func(_ *Store, b *Blob) {
+		check(t, b, src, 0, BlockSize)
+		rest(b)
+		old.Close()
+		first.MakeRoom()
+	})
+	opened := src.opened()
+	session(t, dir, src, func(_ *Store, b *Blob) { check(t, b, src, 0, BlockSize) })
+	if src.opened() != opened {
+		t.Error("what the next store has fetched is gone")
 	}
 }
