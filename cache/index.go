@@ -89,7 +89,7 @@ func decodeHeader(b []byte) (h header, err error) {
 		n += l
 	}
 	h.key, h.digest = Key(text[0]), Digest{text[1], text[2]}
-	if h.size < 0 {
+	if h.size < 0 || h.size > maxBlob {
 		return h, errIndex
 	}
 	return h, nil

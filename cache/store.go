@@ -25,6 +25,10 @@ const (
 	ExtentSize      = blocksPerExtent * BlockSize
 	blocksPerExtent = 64
 
+	// maxBlob is what a blob may have, in bytes: a service may say anything, and what
+	// is fetched ahead of a reader is counted from there. No file is as large.
+	maxBlob = 1 << 62
+
 	// maxStreams bounds the streams open at once over all blobs, and with them
 	// memory: each run that streams holds the block it is at. It is more than a
 	// host has images in use, so that a miss seldom waits for another's stream.
@@ -237,8 +241,11 @@ func (s *Store) Close() error {
 
 // Blob opens the blob of that key, size and digest; src serves what is
 // missing. Every Blob must be closed. What was cached under the key is still
-// there.
+// there. A size that none can have is EFBIG.
 func (s *Store) Blob(key Key, size int64, digest Digest, src Source) (*Blob, error) {
+	if size > maxBlob {
+		return nil, fmt.Errorf("blob %s: size %d: %w", key, size, unix.EFBIG)
+	}
 	s.mu.Lock()
 	if s.ctx.Err() != nil {
 		s.mu.Unlock()
