@@ -100,18 +100,19 @@ const noticeHead = 16
 
 // tell hands a notice over, unless ctx ends before the process has room for it.
 func (h *herald) tell(ctx context.Context, code uint32, what []byte) {
-	if h.in == nil {
+	if h.in == nil && ctx.Err() == nil {
 		h.start()
 	}
-	if h.in == nil {
+	in := h.in
+	if in == nil {
 		return
 	}
 	b := binary.LittleEndian.AppendUint32(nil, uint32(noticeHead+len(what)))
 	b = binary.LittleEndian.AppendUint32(b, code)
 	b = binary.LittleEndian.AppendUint64(b, 0)
-	defer context.AfterFunc(ctx, func() { h.in.Close() })()
-	if _, err := h.in.Write(append(b, what...)); err != nil {
-		h.in.Close()
+	defer context.AfterFunc(ctx, func() { in.Close() })()
+	if _, err := in.Write(append(b, what...)); err != nil {
+		in.Close()
 		h.in = nil
 	}
 }
