@@ -84,12 +84,15 @@ func (u *upload) run(ctx context.Context) error {
 		if done, serr := u.settle(ctx); done || serr != nil {
 			return u.both(err, serr)
 		}
-		u.client.conn.count.retries.Add(1)
 		pause := pauses.NextBackOff()
 		var e *Error
-		if errors.As(err, &e) {
+		if errors.As(err, &e) && e.retryAfter > 0 {
+			if limit := u.client.conn.timeout; limit > 0 && time.Since(u.moved)+e.retryAfter > limit {
+				return err // who waits is not to wait as long as the service likes
+			}
 			pause = max(pause, e.retryAfter)
 		}
+		u.client.conn.count.retries.Add(1)
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
