@@ -70,11 +70,17 @@ func keepMount(c *cli.Context, dir string) error {
 }
 
 // nameProcess sets what ps and top show, with and without threads, instead of the
-// path that the process was started by. A thread has the name of the one that made it.
+// path that the process was started by. A thread has the name of the one that made it,
+// also one that is being made meanwhile, which is found the next time.
 func nameProcess(name string) {
-	names, _ := filepath.Glob("/proc/self/task/*/comm")
-	for _, path := range names {
-		_ = os.WriteFile(path, []byte(name), 0) // another name, no more
+	for again := true; again; {
+		again = false
+		names, _ := filepath.Glob("/proc/self/task/*/comm")
+		for _, path := range names {
+			if has, err := os.ReadFile(path); err == nil && string(has) != name+"\n" {
+				again = os.WriteFile(path, []byte(name), 0) == nil || again // or another name, no more
+			}
+		}
 	}
 }
 
