@@ -101,15 +101,18 @@ func run(tb testing.TB, name string, args ...string) []byte {
 }
 
 // eventually asks again until ok says yes, and gives up with what after patience.
-func eventually(what string, ok func() (bool, error)) error {
-	deadline := time.Now().Add(patience)
+func eventually(what string, ok func() (bool, error)) error { return within(patience, what, ok) }
+
+// within is eventually with another limit.
+func within(limit time.Duration, what string, ok func() (bool, error)) error {
+	deadline := time.Now().Add(limit)
 	for {
 		done, err := ok()
 		if done {
 			return nil
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("waiting for %s: not after %v (%w)", what, patience, err)
+			return fmt.Errorf("waiting for %s: not after %v (%w)", what, limit, err)
 		}
 		time.Sleep(50 * time.Millisecond)
 	}

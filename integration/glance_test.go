@@ -51,6 +51,10 @@ func newGlance(mode string, more ...string) (*glance, error) {
 	return g, serve(g.URL+"/healthcheck", dir+".log", append([]string{"glance.sh", mode, dir, port}, more...)...)
 }
 
+// startLimit bounds the start of a server, where programs in Python make tables for a
+// quarter of a minute when they have a processor each.
+const startLimit = 4 * patience
+
 // serve runs a server's script and returns when the URL answers. The server
 // ends with the run.
 func serve(url, logFile string, args ...string) error {
@@ -70,7 +74,7 @@ func serve(url, logFile string, args ...string) error {
 	ended := make(chan error, 1)
 	go func() { ended <- c.Wait() }()
 	var died error
-	err = eventually(url, func() (bool, error) {
+	err = within(startLimit, url, func() (bool, error) {
 		select {
 		case err := <-ended:
 			died = fmt.Errorf("ended: %v", err)
