@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -98,14 +99,19 @@ func serve(url, logFile string, args ...string) error {
 	return nil
 }
 
+// freePort finds a port for a program that is to listen there later. Those that the
+// kernel gives to whoever does not care (ip_local_port_range) are none of them, because
+// another test might be given it until then.
 func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	var err error
+	for range 100 {
+		var l net.Listener
+		port := strconv.Itoa(10_000 + rand.IntN(20_000))
+		if l, err = net.Listen("tcp", "127.0.0.1:"+port); err == nil {
+			return port, l.Close()
+		}
 	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	return port, err
+	return "", err
 }
 
 // upload makes an active image with curl, its data that of a file, and returns

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -103,7 +102,11 @@ func TestSecrets(t *testing.T) {
 			systemd := newSystemd(t)
 			systemd.deaf()
 			env := systemd.environ(400 * time.Millisecond) // has it start processes all the time
-			metrics := freeAddress(t)
+			port, err := freePort()
+			if err != nil {
+				t.Fatal(err)
+			}
+			metrics := "127.0.0.1:" + port
 			m := mountEnv(t, append(env, c.env(b)...), append(c.args(b), "--log-level", "debug", "--log-format", c.format,
 				"--metrics", metrics, "--timeout", "1s", "--refresh", "1s", "--allow-delete")...)
 			b.use(t, m, metrics, name == "env file")
@@ -212,16 +215,6 @@ func file(t *testing.T, dir string, lines ...string) (path string) {
 		t.Fatal(err)
 	}
 	return f.Name()
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // TestSecretsOfRefusals: a mount that is refused says why, and no secret.
