@@ -7,11 +7,34 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"glancefs/glanceapi/glancetest"
 )
+
+// unknown is a fault of requests for an image of the name unknown, and waits for the
+// first of them: who has looked for it waits in the kernel then, and holds the directory.
+func unknown() (fault glancetest.Fault, asked func(*testing.T)) {
+	come := make(chan struct{})
+	first := sync.OnceFunc(func() { close(come) })
+	fault.Match = func(r *http.Request) bool {
+		is := strings.Contains(r.URL.RawQuery, "unknown")
+		if is {
+			first()
+		}
+		return is
+	}
+	return fault, func(t *testing.T) {
+		t.Helper()
+		select {
+		case <-come:
+		case <-time.After(patience):
+			t.Fatal("nobody asks for it")
+		}
+	}
+}
 
 // TestNoticeOutlives has the worker die while the kernel is to be told that a name means
 // something else, and cannot be, because somebody waits for the worker in its directory.
@@ -19,9 +42,9 @@ func TestNoticeOutlives(t *testing.T) {
 	t.Parallel()
 	s := glancetest.New(t)
 	m := mount(t, "--endpoint", s.URL)
-	s.SetFaults(glancetest.Fault{
-		Match: func(r *http.Request) bool { return strings.Contains(r.URL.RawQuery, "unknown") }, Latency: 5 * time.Second,
-	})
+	fault, asked := unknown()
+	fault.Latency = 5 * time.Second
+	s.SetFaults(fault)
 	looking := make(chan struct{})
 	go func() {
 		defer close(looking)
@@ -29,7 +52,7 @@ func TestNoticeOutlives(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	time.Sleep(500 * time.Millisecond) // it waits in the kernel, and no one can see that
+	asked(t)
 	_, data := noiseFile(t, 1<<20)
 	if err := os.WriteFile(filepath.Join(m.Dir, "incoming", "disk"), data, 0o644); err != nil {
 		t.Error(err)
@@ -69,16 +92,16 @@ func TestNoticeEnds(t *testing.T) {
 				}
 				return runNobody(name, args...)
 			}
-			s.SetFaults(glancetest.Fault{
-				Match: func(r *http.Request) bool { return strings.Contains(r.URL.RawQuery, "unknown") }, Break: glancetest.Hang,
-			})
+			fault, asked := unknown()
+			fault.Break = glancetest.Hang
+			s.SetFaults(fault)
 			defer s.SetFaults()
 			looked := make(chan error)
 			go func() {
 				_, err := command("ls", filepath.Join(m.Dir, "by-name", "unknown"))
 				looked <- err
 			}()
-			time.Sleep(500 * time.Millisecond) // it waits in the kernel, and no one can see that
+			asked(t)
 			if _, err := command("cp", "/etc/passwd", filepath.Join(m.Dir, "incoming", "disk")); err != nil {
 				t.Error(err)
 			}
