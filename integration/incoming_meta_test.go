@@ -55,9 +55,7 @@ func TestTwice(t *testing.T) {
 	if all := named(t, d.endpoint, d.token, "twice"); len(all) != 2 {
 		t.Errorf("%d images", len(all))
 	}
-	if _, err := try(nil, "cat", filepath.Join(d.Dir, "by-name/twice/data")); err == nil || !strings.Contains(err.Error(), "not unique") {
-		t.Errorf("by-name: %v", err)
-	}
+	ambiguous(t, filepath.Join(d.Dir, "by-name/twice/data"))
 	run(t, "cmp", source, to)
 	run(t, "rsync", source, to)
 	if all := named(t, d.endpoint, d.token, "twice"); len(all) != 3 {

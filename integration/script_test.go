@@ -22,6 +22,7 @@ import (
 //	refused FLAG... DIR   runs a glancefs mount that must fail by itself, with one line on stderr
 //	umount                glancefs umount $MNT; the process of mount must end with status 0
 //	listed DIR NAME       waits until ls shows NAME in DIR
+//	gone PATH             waits until there is nothing at PATH
 //	stats NAME            prints a counter of .glancefs/stats
 //	made NAME VAR         sets $VAR to the id of the image that incoming/NAME has become
 func TestScript(t *testing.T) {
@@ -48,6 +49,7 @@ func scripts(dir string) testscript.Params {
 			"refused": scriptCommand((*script).refused, "FLAG..."),
 			"umount":  scriptCommand((*script).umount),
 			"listed":  scriptCommand((*script).listed, "DIR", "NAME"),
+			"gone":    scriptCommand((*script).gone, "PATH"),
 			"stats":   scriptCommand((*script).stats, "NAME"),
 			"made":    scriptCommand((*script).made, "NAME", "VAR"),
 		},
@@ -142,6 +144,16 @@ func (s *script) listed(ts *testscript.TestScript, args []string) error {
 	return eventually(name+" in "+filepath.Base(dir), func() (bool, error) {
 		out, err := try(nil, "ls", dir)
 		return err == nil && slices.Contains(strings.Split(string(out), "\n"), name), err
+	})
+}
+
+// gone is for what the kernel may know for a moment more: it is told that a name means
+// nothing any more beside the answer to what has brought that about.
+func (s *script) gone(ts *testscript.TestScript, args []string) error {
+	path := ts.MkAbs(args[0])
+	return eventually("the end of "+path, func() (bool, error) {
+		_, err := try(nil, "stat", path)
+		return err != nil && strings.Contains(err.Error(), "No such file or directory"), err
 	})
 }
 
