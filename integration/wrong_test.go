@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"cmp"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"glancefs/glanceapi/glancetest"
 )
@@ -21,12 +21,14 @@ func TestWrongBytes(t *testing.T) {
 	s.SetFaults(glancetest.Fault{Match: glancetest.IsData, Invert: true})
 	m := mount(t, "--endpoint", s.URL)
 	file := filepath.Join(m.Dir, "images", id, "data")
-	for range 2 { // the first time may have been an accident on the way
+	// The first time may have been an accident on the way.
+	err := eventually("two sums that do not match", func() (bool, error) {
 		run(t, "dd", "if="+file, "of=/dev/null", "bs=1M", "iflag=direct", "status=none")
-		time.Sleep(500 * time.Millisecond)
-	}
-	if v := verified(t, file); v != "no" {
-		t.Errorf("verified: %q", v)
+		out, err := try(nil, "getfattr", "--absolute-names", "--only-values", "-n", "user.glancefs.verified", file)
+		return string(out) == "no", cmp.Or(err, fmt.Errorf("verified: %s", out))
+	})
+	if err != nil {
+		t.Error(err)
 	}
 	if passes(t, m, file) {
 		t.Error("it is read by passthrough")
