@@ -85,7 +85,7 @@ func TestOutage(t *testing.T) {
 	go func() { reader.Wait(); close(gone) }()
 	select {
 	case <-gone:
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Error("a killed reader waits on")
 	}
 
@@ -183,14 +183,17 @@ func TestKilledReader(t *testing.T) {
 		t.Fatal(err)
 	}
 	time.Sleep(300 * time.Millisecond) // it waits for more
-	begun := time.Now()
-	reader.Process.Kill()
-	reader.Wait()
-	if took := time.Since(begun); took > time.Second {
-		t.Errorf("a killed reader was gone after %v", took)
-	}
 	if s.Running() == 0 {
 		t.Error("there was no stream, or it has not stalled")
+	}
+	begun := time.Now()
+	reader.Process.Kill()
+	gone := make(chan struct{})
+	go func() { reader.Wait(); close(gone) }()
+	select {
+	case <-gone:
+	case <-time.After(patience):
+		t.Fatal("a killed reader waits on")
 	}
 	if err := m.quiet(); err != nil {
 		t.Error(err)
