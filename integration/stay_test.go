@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -8,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"glancefs/glanceapi/glancetest"
 	"glancefs/glanceapi/server"
@@ -44,9 +44,12 @@ func TestWhatIsOpenStays(t *testing.T) {
 				method, path = http.MethodPost, path+"/actions/deactivate"
 			}
 			run(t, "curl", "-sSf", "-X", method, s.URL+path)
-			time.Sleep(300 * time.Millisecond)
-			if _, err := try(nil, "cat", file); err == nil {
-				t.Error("it can still be opened")
+			err = eventually("it not to be opened any more", func() (bool, error) {
+				_, err := try(nil, "cat", file)
+				return err != nil, errors.New("it can still be opened")
+			})
+			if err != nil {
+				t.Error(err)
 			}
 			if err := os.WriteFile(fifo, []byte("\n"), 0); err != nil {
 				t.Fatal(err)
