@@ -2,6 +2,7 @@ package integration
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -41,6 +42,24 @@ func (s *systemd) environ(watchdog time.Duration) []string {
 // deaf leaves the messages to whoever wants them, who is nobody.
 func (s *systemd) deaf() {
 	go s.told(time.Hour, func(string) bool { return false })
+}
+
+// fill sends it as many messages as it takes while nobody reads them, which is up to
+// the host.
+func (s *systemd) fill(t *testing.T) {
+	t.Helper()
+	conn, err := net.Dial("unixgram", s.conn.LocalAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for err == nil {
+		conn.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+		_, err = conn.Write([]byte("X=1"))
+	}
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatal(err)
+	}
 }
 
 // told returns the next message within limit that is as wanted.

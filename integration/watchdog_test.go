@@ -222,6 +222,7 @@ func TestStuckSystemd(t *testing.T) {
 	data := noise(t.Name(), 1000)
 	id := s.Add(t, "disk", data)
 	systemd := newSystemd(t)
+	systemd.fill(t)
 	m := mountEnv(t, systemd.environ(2*time.Second), "--endpoint", s.URL)
 	m.says(t, "systemd not told")
 	m.cmd.Process.Signal(syscall.SIGHUP)
