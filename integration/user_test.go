@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"glancefs/glanceapi/glancetest"
 )
@@ -173,7 +172,6 @@ func TestPlanted(t *testing.T) {
 			if out := string(run(t, "ls", filepath.Join(m.Dir, "images"))); out != id+"\n" {
 				t.Errorf("listed: %q", out)
 			}
-			time.Sleep(100 * time.Millisecond)
 			m.Stop(t) // and what is known is saved
 			if text, err := os.ReadFile(filepath.Join(dir, "precious")); err == nil && string(text) != "precious\n" {
 				t.Errorf("a file of somebody's was written: %.100q", text)
