@@ -33,3 +33,36 @@ func TestSpoiledIsFetchedOnce(t *testing.T) {
 		}
 	}
 }
+
+// A blob is not verified from what is in memory while the file has yet to get it: the
+// file is what is given out.
+func TestVerifyWaitsForTheFile(t *testing.T) {
+	src := digested(3 * BlockSize)
+	s := open(t, 1<<30, time.Minute)
+	b := blob(t, s, src)
+	if err := s.hashing.Acquire(bound(t), 1); err != nil { // the check waits
+		t.Fatal(err)
+	}
+	check(t, b, src, 0, b.Size())
+	checking := func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return b.checking
+	}
+	becomes(t, "it is to be checked", checking)
+	s.mu.Lock()
+	b.writing++ // as of a block that has come anew since
+	s.mu.Unlock()
+	s.hashing.Release(1)
+	becomes(t, "there was no check", func() bool { return !checking() })
+	if v := b.Verification(); v != Unverified {
+		t.Errorf("verification %d of what is not in the file yet", v)
+	}
+	s.mu.Lock()
+	b.writing--
+	b.consider()
+	s.mu.Unlock()
+	if v := settle(t, b); v != Verified {
+		t.Errorf("verification %d once it is", v)
+	}
+}

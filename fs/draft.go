@@ -188,7 +188,9 @@ func (d *draft) joined(process int) {
 		d.others = make(map[int]bool)
 	}
 	d.writers++
-	d.others[process] = d.others[process]
+	if _, ok := d.others[process]; !ok {
+		d.others[process] = false
+	}
 }
 
 // leave undoes enter.

@@ -2,11 +2,8 @@ package integration
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -244,95 +241,5 @@ func TestInterruptedClose(t *testing.T) {
 		} else {
 			sha512sum(t, draft, data)
 		}
-	}
-}
-
-// TestKilledUpload kills glancefs at random moments while it makes an image, and
-// starts it again: there is one image, which is right, or there is none, and
-// then the draft is there, whole if cp had been through.
-func TestKilledUpload(t *testing.T) {
-	t.Parallel()
-	s := glancetest.New(t)
-	source, data := noiseFile(t, 6<<20)
-	m := mount(t, "--endpoint", s.URL)
-	draft := filepath.Join(m.Dir, "incoming/disk")
-	// A service that takes its time, so that there are moments.
-	slow := glancetest.Fault{Latency: 40 * time.Millisecond}
-	s.SetFaults(slow)
-	begun := time.Now()
-	run(t, "cp", source, draft)
-	takes := time.Since(begun)
-	run(t, "rm", draft)
-	random := rand.New(rand.NewPCG(1, uint64(os.Getpid())))
-	made, kept := 0, 0
-	for i := range 20 {
-		for _, img := range images(t, s, "disk") {
-			run(t, "curl", "-sSf", "-X", "DELETE", s.URL+"/v2/images/"+img.ID)
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), patience)
-		cp, err := command(ctx, nil, "cp", source, draft)
-		if err == nil {
-			err = cp.Start()
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(time.Duration(random.Int64N(int64(takes * 11 / 10))))
-		m.Kill9(t)
-		copied := cp.Wait() == nil
-		cancel()
-		run(t, "glancefs", "umount", m.Dir)
-		m.Again(t)
-		settled(t, m)
-		var all []found
-		err = eventually("half-made images to go", func() (bool, error) {
-			all = images(t, s, "disk")
-			return len(all) == 0 || all[0].Status == "active", fmt.Errorf("%+v", all)
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		there := strings.Contains(string(run(t, "ls", filepath.Dir(draft))), "disk")
-		switch {
-		case len(all) > 1 || len(all) == 1 && all[0].Status != "active":
-			t.Fatalf("round %d: %+v", i, all)
-		case len(all) == 1:
-			made++
-			sha512sum(t, filepath.Join(m.Dir, "images", all[0].ID, "data"), data)
-			if there {
-				if to := string(run(t, "readlink", draft)); !strings.Contains(to, all[0].ID) {
-					t.Errorf("round %d: beside the image is a draft", i)
-				}
-				run(t, "rm", draft)
-			}
-		case there:
-			kept++
-			got := run(t, "cat", draft)
-			if !bytes.HasPrefix(data, got) {
-				t.Errorf("round %d: the draft has other bytes", i)
-			}
-			run(t, "rm", draft)
-		case copied:
-			t.Errorf("round %d: cp was content, and there is nothing", i)
-		}
-	}
-	t.Logf("%d images made, %d drafts kept", made, kept)
-}
-
-// settled waits until a mount has settled what an earlier one was about, but for
-// images that were asked for and may or may not come.
-func settled(t *testing.T, m *Mount) {
-	t.Helper()
-	err := eventually("what was under way to be settled", func() (bool, error) {
-		files, err := filepath.Glob(filepath.Join(filepath.Dir(m.Dir), "cache/drafts/*.attempt"))
-		for _, file := range files {
-			if b, err := os.ReadFile(file); err != nil || !bytes.Contains(b, []byte(`"asked"`)) {
-				return false, fmt.Errorf("%s (%w)", b, err)
-			}
-		}
-		return true, err
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 }
