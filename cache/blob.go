@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"time"
 )
 
 // A Blob is one open blob: immutable bytes of a known size, some of them on
@@ -28,6 +29,8 @@ type Blob struct {
 	writing int   // blocks among these that are on their way to disk
 	extents map[int64]*extent
 	doomed  bool // gone from its source
+
+	lamented time.Time // when it was last logged that it cannot be had
 }
 
 // files are what a blob is on disk.

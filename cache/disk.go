@@ -214,7 +214,12 @@ func (s *Store) remove(path string) {
 
 // punch frees the bytes [off, off+n) of a data file.
 func punch(data *os.File, off, n int64) error {
-	err := unix.Fallocate(int(data.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, n)
+	conn, err := data.SyscallConn() // which keeps its number from another file, should it be closed just now
+	if err == nil {
+		err = errors.Join(conn.Control(func(fd uintptr) {
+			err = unix.Fallocate(int(fd), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, n)
+		}), err)
+	}
 	if err != nil {
 		return fmt.Errorf("punch hole: %w", err)
 	}

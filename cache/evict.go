@@ -107,7 +107,7 @@ func (s *Store) clear(e *extent) {
 	}
 	s.mu.Lock()
 	if err != nil {
-		s.log.Warn("cache extent not freed", "err", err)
+		s.complain("cache disk does not free data", err)
 	}
 	e.punching = false
 	s.freed.Broadcast()

@@ -95,9 +95,15 @@ func writeParts(f *os.File, parts [][]byte, off int64) error {
 func (s *Store) refused(err error) {
 	s.stats.Refused++
 	s.room.full()
+	s.complain("cache disk does not take data; reads go on from memory", err)
+}
+
+// complain tells of a disk that fails, unless it has just been told of. Called with mu
+// held.
+func (s *Store) complain(of string, err error) {
 	if now := time.Now(); now.Sub(s.complained) > complainEvery {
 		s.complained = now
-		s.log.Error("cache disk does not take data; reads go on from memory", "err", err)
+		s.log.Error(of, "err", err)
 	}
 }
 

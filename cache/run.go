@@ -103,7 +103,6 @@ func (r *run) start() {
 // fetch is the run's goroutine: stream after stream, until there is no further
 // piece, nobody wants one, or the source gives up.
 func (r *run) fetch() {
-	s := r.blob.store
 	pause := backoff.NewExponentialBackOff()
 	pause.InitialInterval, pause.MaxInterval = 100*time.Millisecond, retryEvery
 	var err error
@@ -133,9 +132,6 @@ func (r *run) fetch() {
 		case <-time.After(pause.NextBackOff()):
 		case <-r.ctx.Done():
 		}
-	}
-	if err != nil {
-		s.log.Warn("image data not available", "blob", r.blob.key, "offset", r.pos, "err", err)
 	}
 	r.finish(err)
 }
@@ -197,6 +193,10 @@ func (r *run) finish(err error) {
 	r.cancel()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if now := time.Now(); err != nil && now.Sub(b.lamented) > complainEvery { // for who reads it may do so again and again
+		b.lamented = now
+		s.log.Warn("image data not available", "blob", b.key, "offset", r.pos, "err", err)
+	}
 	b.runs = slices.DeleteFunc(b.runs, func(o *run) bool { return o == r })
 	if r.filling != nil {
 		r.filling.extent.unpin()

@@ -1,10 +1,17 @@
 package cache
 
 import (
+	"bytes"
+	"errors"
+	"log/slog"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/cenkalti/backoff/v5"
 )
 
 // A spoiled block is fetched once more, however many find out.
@@ -64,5 +71,25 @@ func TestVerifyWaitsForTheFile(t *testing.T) {
 	s.mu.Unlock()
 	if v := settle(t, b); v != Verified {
 		t.Errorf("verification %d once it is", v)
+	}
+}
+
+// Who reads what cannot be had again and again does not fill the log.
+func TestUnavailableIsLoggedOnce(t *testing.T) {
+	src := newMemory(3*BlockSize, false)
+	src.fail = slices.Repeat([]error{backoff.Permanent(errCut)}, 10)
+	s := open(t, 1<<30, time.Minute)
+	var log bytes.Buffer
+	s.log = slog.New(slog.NewTextHandler(&log, nil))
+	b := blob(t, s, src)
+	for range 5 {
+		if _, err := b.ReadAt(bound(t), make([]byte, 1), 0); !errors.Is(err, errCut) {
+			t.Error(err)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := strings.Count(log.String(), "not available"); n != 1 {
+		t.Errorf("%d lines:\n%s", n, log.String())
 	}
 }
