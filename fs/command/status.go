@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -112,15 +114,15 @@ func tell(c *cli.Context, s fs.Status) error {
 	for _, u := range s.Uploads {
 		switch {
 		case u.Error != nil:
-			fmt.Fprintf(w, "draft     %s: %s; %s\n", u.Name, bytesOf(u.Size), *u.Error)
+			fmt.Fprintf(w, "draft     %s: %s; %s\n", printable(u.Name), bytesOf(u.Size), printable(*u.Error))
 		case u.State == "draft":
-			fmt.Fprintf(w, "draft     %s: %s\n", u.Name, bytesOf(u.Size))
+			fmt.Fprintf(w, "draft     %s: %s\n", printable(u.Name), bytesOf(u.Size))
 		default:
-			fmt.Fprintf(w, "upload    %s: %s, %s of %s sent\n", u.Name, u.State, bytesOf(u.Sent), bytesOf(u.Size))
+			fmt.Fprintf(w, "upload    %s: %s, %s of %s sent\n", printable(u.Name), u.State, bytesOf(u.Sent), bytesOf(u.Size))
 		}
 	}
 	if s.LastError != nil {
-		fmt.Fprintf(w, "last error  %s: %s\n", s.LastError.Doing, s.LastError.Reason)
+		fmt.Fprintf(w, "last error  %s: %s\n", printable(s.LastError.Doing), printable(s.LastError.Reason))
 	}
 	return nil
 }
@@ -135,4 +137,13 @@ func bytesOf(n int64) string {
 		v, unit = v/1024, u
 	}
 	return fmt.Sprintf("%.3g %s", v, unit)
+}
+
+// printable quotes what has characters that do more than show: anybody may have
+// thought of it.
+func printable(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }) {
+		return strconv.Quote(s)
+	}
+	return s
 }
