@@ -42,7 +42,7 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"mount", "--read-only=perhaps", empty}, exitUsage, `--read-only: "perhaps" is not true or false`},
 		{[]string{"cache", "ls", "--cache-dir"}, exitUsage, "--cache-dir needs a value"},
 		{[]string{"mount", "--refresh=-1s", empty}, exitUsage, "--refresh"},
-		{[]string{"mount", "--uid=4294967296", empty}, exitUsage, "4294967296"},
+		{[]string{"mount", "--uid=4294967295", empty}, exitUsage, "4294967295"},
 		{[]string{"mount", "--log-level=loud", empty}, exitUsage, "loud"},
 		{[]string{"mount", "--log-format=xml", empty}, exitUsage, "xml"},
 		{[]string{"mount", "--verify=perhaps", nobody, cache, empty}, exitUsage, "perhaps"},

@@ -167,7 +167,7 @@ func newSettings(c *cli.Context, dir string) (s settings, err error) {
 		return s, fmt.Errorf("--cache-size: %w", err)
 	}
 	uid, gid := c.Uint("uid"), c.Uint("gid")
-	if uid > math.MaxUint32 || gid > math.MaxUint32 {
+	if uid >= math.MaxUint32 || gid >= math.MaxUint32 { // the largest is nobody at all
 		return s, fmt.Errorf("--uid, --gid: %d, %d: no such user or group", uid, gid)
 	}
 	s.uid, s.gid = uint32(uid), uint32(gid)
