@@ -190,7 +190,7 @@ func TestDocsFlags(t *testing.T) {
 	for _, name := range []string{"mount", "umount", "warm", "status", "cache prune"} {
 		help += string(run(t, "glancefs", append(strings.Fields(name), "--help")...))
 	}
-	others := map[string]string{"--inplace": "rsync", "--remove-destination": "cp", "--vfs-cache-mode": "rclone"}
+	others := map[string]string{"--delay-updates": "rsync", "--inplace": "rsync", "--remove-destination": "cp", "--vfs-cache-mode": "rclone"}
 	used := map[string]bool{}
 	check := func(name, text string) {
 		for _, m := range regexp.MustCompile(`(^|[^\w-])(--[a-z][a-z-]*)`).FindAllStringSubmatch(text, -1) {
