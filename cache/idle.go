@@ -64,7 +64,7 @@ const hurriedGrace = 100 * time.Millisecond
 // nobody waits for makes way, at once or when it comes to that.
 func (r *run) place() error {
 	s := r.blob.store
-	err := error(nil)
+	var err error
 	free := s.places.TryAcquire(1)
 	s.mu.Lock()
 	defer s.mu.Unlock()
