@@ -1,7 +1,7 @@
 package integration
 
 import (
-	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -80,14 +80,7 @@ func TestOutage(t *testing.T) {
 		t.Fatal(err)
 	}
 	time.Sleep(300 * time.Millisecond)
-	reader.Process.Signal(os.Kill)
-	gone := make(chan struct{})
-	go func() { reader.Wait(); close(gone) }()
-	select {
-	case <-gone:
-	case <-time.After(patience):
-		t.Error("a killed reader waits on")
-	}
+	kill(t, reader)
 
 	// A reader who waits gets its bytes when the service is back.
 	done := make(chan struct{})
@@ -187,14 +180,7 @@ func TestKilledReader(t *testing.T) {
 		t.Error("there was no stream, or it has not stalled")
 	}
 	begun := time.Now()
-	reader.Process.Kill()
-	gone := make(chan struct{})
-	go func() { reader.Wait(); close(gone) }()
-	select {
-	case <-gone:
-	case <-time.After(patience):
-		t.Fatal("a killed reader waits on")
-	}
+	kill(t, reader)
 	if err := m.quiet(); err != nil {
 		t.Error(err)
 	}
@@ -230,4 +216,17 @@ func TestManyStalledReaders(t *testing.T) {
 	// Twice: from the cache, and from the kernel, which asked for it the first time.
 	run(t, "timeout", "10", "dd", "if="+file, "of=/dev/null", "bs=64k", "count=16", "status=none")
 	sameAt(t, file, data, 100_000, 500_000)
+}
+
+// kill kills a reader, who is to end also while it waits for the service.
+func kill(t *testing.T, reader *exec.Cmd) {
+	t.Helper()
+	reader.Process.Kill()
+	gone := make(chan struct{})
+	go func() { reader.Wait(); close(gone) }()
+	select {
+	case <-gone:
+	case <-time.After(patience):
+		t.Fatal("a killed reader waits on")
+	}
 }
