@@ -59,6 +59,7 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"mount", nobody, cache, full}, exitMount, "not empty"},
 		{[]string{"mount", nobody, cache, none}, exitMount, "no such file"},
 		{[]string{"mount", nobody, cache, empty}, exitMount, "http://127.0.0.1:1"},
+		{[]string{"mount", "--os-cloud=some", nobody, cache, empty}, exitUsage, "--endpoint, --os-cloud"},
 		{[]string{"mount", "--endpoint=ftp://x", cache, empty}, exitUsage, "http"},
 		{[]string{"mount", "--api-version=v3", nobody, cache, empty}, exitUsage, `"v3"`},
 		{[]string{"umount", empty}, exitSystem, "no glancefs is mounted there"},

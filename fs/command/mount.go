@@ -201,8 +201,13 @@ func mount(ctx context.Context, c *cli.Context, dir string, log *slog.Logger, t 
 	if err != nil {
 		return nil, err
 	}
-	if !t.isHeir() && isIn(s.dir, s.cacheDir) {
-		return nil, fmt.Errorf("--cache-dir: %s is in the mountpoint", s.cacheDir)
+	if !t.isHeir() { // who takes over goes on with what was taken before
+		if isIn(s.dir, s.cacheDir) {
+			return nil, fmt.Errorf("--cache-dir: %s is in the mountpoint", s.cacheDir)
+		}
+		if c.String("endpoint") != "" && c.String("os-cloud") != "" {
+			return nil, errors.New("--endpoint, --os-cloud: each names an image service; give one of them")
+		}
 	}
 	m.dir = s.dir
 	name := accountName(c)
