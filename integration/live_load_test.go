@@ -7,8 +7,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -28,9 +26,21 @@ type load struct {
 
 	mu      sync.Mutex
 	stalls  map[string]time.Duration // the longest that each thing took
+	waits   []wait                   // those longer than tolerable, but for listings
+	changes []time.Time              // of who serves the mount
 	written map[string][]byte
 	reads   int
 }
+
+// A wait is a thing that took long.
+type wait struct {
+	what  string
+	begun time.Time
+	took  time.Duration
+}
+
+// tolerable is how long the change of who serves a mount may keep anybody waiting.
+const tolerable = time.Second
 
 func newLoad(t *testing.T, dir string) *load {
 	return &load{t: t, dir: dir, stop: make(chan struct{}), stalls: make(map[string]time.Duration), written: make(map[string][]byte)}
@@ -58,15 +68,40 @@ func (l *load) on(what string, do func(*rand.Rand) error) {
 func (l *load) timed(what string, do func() error) error {
 	begun := time.Now()
 	err := do()
-	l.took(what, time.Since(begun))
+	l.took(wait{what, begun, time.Since(begun)})
 	return err
 }
 
-func (l *load) took(what string, took time.Duration) {
+func (l *load) took(w wait) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.reads++
-	l.stalls[what] = max(l.stalls[what], took)
+	l.stalls[w.what] = max(l.stalls[w.what], w.took)
+	if w.took > tolerable && w.what != listing {
+		l.waits = append(l.waits, w)
+	}
+}
+
+// change notes that who serves the mount changes now.
+func (l *load) change() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.changes = append(l.changes, time.Now())
+}
+
+// tooLong tells which waits were longer than tolerable, and how long after the
+// beginning of each there were changes.
+func (l *load) tooLong() (all []string) {
+	for _, w := range l.waits {
+		var changes []time.Duration
+		for _, c := range l.changes {
+			if at := c.Sub(w.begun); -tolerable < at && at < w.took {
+				changes = append(changes, at.Round(time.Millisecond))
+			}
+		}
+		all = append(all, fmt.Sprintf("%s took %v; changes at %v", w.what, w.took, changes))
+	}
+	return all
 }
 
 // end ends it all.
@@ -156,11 +191,11 @@ func (l *load) mapper(id, source string) {
 			l.t.Errorf("mapping %s: %v: %s", id, err, &complaints)
 			return
 		}
-		seconds, err := strconv.ParseFloat(strings.TrimSpace(out.String()), 64)
-		if err != nil {
+		var began, seconds float64
+		if _, err := fmt.Sscan(out.String(), &began, &seconds); err != nil {
 			l.t.Error(err)
 		}
-		l.took("a fault of "+id, time.Duration(seconds*float64(time.Second)))
+		l.took(wait{"a fault of " + id, time.UnixMicro(int64(began * 1e6)), time.Duration(seconds * float64(time.Second))})
 	})
 }
 

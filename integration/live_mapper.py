@@ -2,8 +2,8 @@
 
 usage: live_mapper.py DATA SOURCE
 
-SOURCE is a file with what DATA must be. At the end it prints how long the longest
-access took, in seconds. When a byte is not as it must be the exit status is 1, and
+SOURCE is a file with what DATA must be. At the end it prints when the longest
+access began and how long it took, in seconds. When a byte is not as it must be the exit status is 1, and
 a read that fails is the end by SIGBUS.
 """
 
@@ -16,7 +16,7 @@ import time
 
 data, source = sys.argv[1:]
 want = open(source, "rb").read()
-longest = 0
+longest = (0, 0)
 while not select.select([sys.stdin], [], [], 0)[0]:
     fd = os.open(data, os.O_RDONLY)
     with mmap.mmap(fd, 0, prot=mmap.PROT_READ) as m:
@@ -26,9 +26,9 @@ while not select.select([sys.stdin], [], [], 0)[0]:
             os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
             began = time.time()
             got = m[off : off + n]
-            longest = max(longest, time.time() - began)
+            longest = max(longest, (time.time() - began, began))
             if got != want[off : off + n]:
                 sys.exit(f"wrong bytes at {off}")
             time.sleep(random.uniform(0, 0.002))
     os.close(fd)
-print(longest)
+print(longest[1], longest[0])

@@ -187,10 +187,12 @@ func TestLive(t *testing.T) {
 		if n := len(died) - deathsPerMinute; n >= 0 {
 			time.Sleep(time.Until(died[n].Add(time.Minute + 100*time.Millisecond)))
 		}
+		l.change()
 		m.killWorker(t)
 		died = append(died, time.Now())
 		if i%5 == 2 {
 			run(t, "cp", "--remove-destination", filepath.Join(other, "glancefs"), bin)
+			l.change()
 			run(t, "glancefs", "upgrade", m.Dir)
 		}
 		if t.Failed() {
@@ -201,9 +203,12 @@ func TestLive(t *testing.T) {
 	s.SetFaults()
 	l.end()
 	t.Logf("%d operations, the longest %v; %d images", l.reads, l.stalls, len(l.written))
+	for _, w := range l.tooLong() {
+		t.Log(w)
+	}
 	limit := 20 * time.Second // which is to hang
 	if long {
-		limit = time.Second
+		limit = tolerable
 	}
 	for what, stall := range l.stalls {
 		if stall > limit && what != listing {
