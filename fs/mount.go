@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -151,7 +150,7 @@ func (m *Mount) plant(ctx context.Context, c Config) (left *legacy, err error) {
 
 // attach begins to serve the tree to the kernel.
 func (m *Mount) attach(ctx context.Context, c Config, left *legacy) (err error) {
-	t, o := m.tree, options(c)
+	t, o := m.tree, options(c, newPanics(m).answer)
 	bridge := gofs.NewNodeFS(recaller{t.root()}, o)
 	p := newPassthrough(bridge, t, c.Log)
 	l := newLasting(p, t)
@@ -211,7 +210,7 @@ func (m *Mount) attach(ctx context.Context, c Config, left *legacy) (err error) 
 // died.
 func (m *Mount) Lasting() bool { return m.kept != nil && isLasting(m.server.KernelSettings()) }
 
-func options(c Config) *gofs.Options {
+func options(c Config, panicked func(any) fuse.Status) *gofs.Options {
 	logger := slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug)
 	o := &gofs.Options{
 		Logger:         logger,
@@ -229,10 +228,7 @@ func options(c Config) *gofs.Options {
 			ExplicitDataCacheControl: true,
 			ExtraCapabilities:        fuse.CAP_HANDLE_KILLPRIV_V2,
 			Logger:                   logger,
-			PanicHandler: func(v any) fuse.Status {
-				c.Log.Error("panic", "value", v, "stack", string(debug.Stack()))
-				return fuse.EIO
-			},
+			PanicHandler:             panicked,
 		},
 	}
 	if c.ReadOnly {
