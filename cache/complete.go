@@ -159,7 +159,7 @@ func (b *Blob) awaitAll(ctx context.Context) error {
 			return ErrClosed
 		}
 		lost := b.lost
-		w := b.join(off, b.size)
+		w := b.join(b.tip(off), b.size) // a run may be within the block
 		err := w.wait(ctx)
 		w.run.leave(w)
 		if err != nil {
