@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"glancefs/fs/diskformat"
 )
 
 // A closing is what is known when a process closes a file it may have written.
@@ -233,10 +235,10 @@ func (o *opening) isBlank() bool {
 	if err != nil {
 		return false
 	}
-	f, err := sniff(o.file, info.Size())
+	f, err := diskformat.Sniff(o.file, info.Size())
 	if err != nil {
 		return false // which the upload will tell
 	}
-	is, err := blank(o.file, info.Size(), f)
+	is, err := diskformat.IsBlank(o.file, info.Size(), f)
 	return is && err == nil
 }

@@ -14,6 +14,8 @@ import (
 
 	gofs "github.com/hanwen/go-fuse/v2/fs"
 	"golang.org/x/sys/unix"
+
+	"glancefs/fs/diskformat"
 )
 
 // errorAttr tells why a draft is no image.
@@ -34,9 +36,9 @@ func (d *draft) attrs() map[string]string {
 	if f, err := os.Open(d.path()); err == nil {
 		defer f.Close()
 		if info, err := f.Stat(); err == nil && info.Size() > 0 {
-			if found, err := sniff(f, info.Size()); err == nil {
-				all[fieldPrefix+"disk_format"] = found.disk
-				all[fieldPrefix+"virtual_size"] = strconv.FormatInt(found.virtual, 10)
+			if found, err := diskformat.Sniff(f, info.Size()); err == nil {
+				all[fieldPrefix+"disk_format"] = found.Disk
+				all[fieldPrefix+"virtual_size"] = strconv.FormatInt(found.Virtual, 10)
 			}
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	iofs "io/fs"
 	"time"
 
+	"glancefs/fs/diskformat"
 	"glancefs/glanceapi"
 )
 
@@ -101,7 +102,7 @@ func (in *incoming) earlier(ctx context.Context, image string, s *spool) (img gl
 // setFormats gives a queued image the formats that it lacks, without which no
 // service takes its data.
 func (in *incoming) setFormats(ctx context.Context, image string, s *spool) error {
-	f, err := sniff(s.file, s.size)
+	f, err := diskformat.Sniff(s.file, s.size)
 	if err != nil {
 		return err
 	}
@@ -111,8 +112,8 @@ func (in *incoming) setFormats(ctx context.Context, image string, s *spool) erro
 	}
 	var ch glanceapi.Change
 	if img.DiskFormat == "" {
-		img.DiskFormat = f.disk
-		ch.DiskFormat = &f.disk
+		img.DiskFormat = f.Disk
+		ch.DiskFormat = &f.Disk
 	}
 	if img.ContainerFormat == "" {
 		container := containerOf(img.DiskFormat)

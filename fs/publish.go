@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"glancefs/cache"
+	"glancefs/fs/diskformat"
 	"glancefs/glanceapi"
 )
 
@@ -71,7 +72,7 @@ func (in *incoming) wanted(d *draft, name string, s *spool) (*wish, error) {
 	if err := w.check(); err != nil {
 		return nil, err
 	}
-	f, err := sniff(s.file, s.size)
+	f, err := diskformat.Sniff(s.file, s.size)
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +152,7 @@ func (in *incoming) mkdir(ctx context.Context, name string) (glanceapi.Image, er
 	if err != nil {
 		return glanceapi.Image{}, err
 	}
-	w.settle(name, format{})
+	w.settle(name, diskformat.Format{})
 	var img glanceapi.Image
 	err = in.apart(ctx, func(ctx context.Context) (err error) {
 		r, made, err := in.reserve(ctx, w, attempt{})

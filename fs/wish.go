@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"glancefs/cache"
+	"glancefs/fs/diskformat"
 	"glancefs/glanceapi"
 )
 
@@ -176,7 +177,7 @@ func (w *wish) check() error {
 
 // settle fills in what was left open: the name, who sees the image, and what f,
 // the format of its data, says.
-func (w *wish) settle(name string, f format) {
+func (w *wish) settle(name string, f diskformat.Format) {
 	w.Name = cmp.Or(w.Name, name)
 	switch {
 	case w.Visibility != "":
@@ -186,7 +187,7 @@ func (w *wish) settle(name string, f format) {
 		w.Visibility = "private"
 	}
 	if w.Type == "" && w.DiskFormat == "" {
-		w.DiskFormat, w.guess = f.disk, f.disk
+		w.DiskFormat, w.guess = f.Disk, f.Disk
 	}
 	if w.DiskFormat != "" && w.ContainerFormat == "" {
 		w.ContainerFormat = containerOf(w.DiskFormat)

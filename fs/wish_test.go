@@ -9,12 +9,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"glancefs/cache"
+	"glancefs/fs/diskformat"
 	"glancefs/glanceapi"
 )
 
 // TestWish reads files of metadata, and fills in what they leave open.
 func TestWish(t *testing.T) {
-	qcow2 := format{"qcow2", 5}
+	qcow2 := diskformat.Format{Disk: "qcow2", Virtual: 5}
 	for text, want := range map[string]glanceapi.NewImage{
 		`{}`: {Name: "file", Visibility: "private", DiskFormat: "qcow2", ContainerFormat: "bare"},
 		` {"name": null, "disk_format": null, "tags": null, "size": null, "status": "active", "virtual_size": 7, "created_at": "x"} `: {

@@ -1,4 +1,8 @@
-package fs
+// Package diskformat tells disk images by their bytes: which format they are in, how
+// large a disk the guest sees, whether they need another file, and whether they have
+// any data yet. It reads headers and tables, and trusts nothing that they say. It knows
+// neither images of the service nor drafts.
+package diskformat
 
 import (
 	"bytes"
@@ -8,37 +12,37 @@ import (
 	iofs "io/fs"
 )
 
-// A format is what the bytes of an image say of themselves.
-type format struct {
-	disk    string // a disk_format of the Images API
-	virtual int64  // bytes the guest sees
+// A Format is what the bytes of an image say of themselves.
+type Format struct {
+	Disk    string // a disk_format of the Images API
+	Virtual int64  // bytes the guest sees
 }
 
-// sniff tells the format of an image of size bytes by its content: raw where
+// Sniff tells the format of an image of size bytes by its content: raw where
 // nothing says otherwise, as of a disk with a GPT or an MBR. An image whose
 // bytes are not all in it, because it names a backing file, a parent or a file
 // with its data, is io/fs.ErrInvalid: it would be broken anywhere else, and on a
 // host that opened it the image would choose which of the host's files it shows.
 // What it reads is bounded.
-func sniff(r io.ReaderAt, size int64) (format, error) {
+func Sniff(r io.ReaderAt, size int64) (Format, error) {
 	c := &content{r: r, size: size}
-	for _, probe := range []func(*content) (format, error){qcow2, vmdk, vhdx, vdi, ploop, luks, vhd, iso9660} {
+	for _, probe := range []func(*content) (Format, error){qcow2, vmdk, vhdx, vdi, ploop, luks, vhd, iso9660} {
 		f, err := probe(c)
 		if c.err != nil {
-			return format{}, c.err
+			return Format{}, c.err
 		}
 		if err != nil {
-			return format{}, err
+			return Format{}, err
 		}
-		if f.disk == "" {
+		if f.Disk == "" {
 			continue
 		}
-		if f.virtual <= 0 {
-			f.virtual = size
+		if f.Virtual <= 0 {
+			f.Virtual = size
 		}
 		return f, nil
 	}
-	return format{disk: "raw", virtual: size}, nil
+	return Format{Disk: "raw", Virtual: size}, nil
 }
 
 // needs is the refusal of an image that is not all there.
@@ -91,20 +95,20 @@ func length(n uint64) int64 { return max(0, int64(n)) }
 // at 8 the offset of a backing file's name, at 24 the virtual size, at 72 (since
 // version 3) the incompatible features, of which bit 2 says that the data is in
 // another file.
-func qcow2(c *content) (format, error) {
+func qcow2(c *content) (Format, error) {
 	if !c.has(0, "QFI\xfb") {
-		return format{}, nil
+		return Format{}, nil
 	}
 	version := c.be32(4)
 	switch {
 	case version < 2:
-		return format{}, fmt.Errorf("qcow version %d, which no image service takes: convert it to qcow2: %w", version, iofs.ErrInvalid)
+		return Format{}, fmt.Errorf("qcow version %d, which no image service takes: convert it to qcow2: %w", version, iofs.ErrInvalid)
 	case c.be64(8) != 0:
-		return format{}, needs("qcow2", "a backing file")
+		return Format{}, needs("qcow2", "a backing file")
 	case version > 2 && c.be64(72)&(1<<2) != 0:
-		return format{}, needs("qcow2", "an external data file")
+		return Format{}, needs("qcow2", "an external data file")
 	}
-	return format{"qcow2", length(c.be64(24))}, nil
+	return Format{"qcow2", length(c.be64(24))}, nil
 }
 
 // maxDescriptor is how much of a VMDK's descriptor is looked at: 20 sectors are
@@ -115,58 +119,58 @@ const maxDescriptor = 64 << 10
 // KDMV and has at 12 the capacity, at 28 and 36 where its descriptor lies and how
 // long that is, all in sectors. A descriptor by itself is text, and names the
 // files that its data is in. parentCID is all ones unless it is a delta.
-func vmdk(c *content) (format, error) {
+func vmdk(c *content) (Format, error) {
 	if c.has(0, "# Disk DescriptorFile") {
-		return format{}, needs("vmdk", "its data in other files")
+		return Format{}, needs("vmdk", "its data in other files")
 	}
 	if !c.has(0, "KDMV") {
-		return format{}, nil
+		return Format{}, nil
 	}
 	at, n := sectors(c.le64(28)), min(sectors(c.le64(36)), maxDescriptor)
 	if at > 0 && at < c.size {
 		text := c.at(at, int(min(n, c.size-at)))
 		if _, parent, ok := bytes.Cut(bytes.ToLower(text), []byte("parentcid=")); ok && !bytes.HasPrefix(parent, []byte("ffffffff")) {
-			return format{}, needs("vmdk", "a parent")
+			return Format{}, needs("vmdk", "a parent")
 		}
 	}
-	return format{"vmdk", sectors(c.le64(12))}, nil
+	return Format{"vmdk", sectors(c.le64(12))}, nil
 }
 
 // vdi goes by VirtualBox's VDICore.h: text that begins with <<<, the signature
 // at 64, the version at 68, and in version 1 the type at 76, of which 4 is a
 // difference to a parent, and at 368 the virtual size.
-func vdi(c *content) (format, error) {
+func vdi(c *content) (Format, error) {
 	if !c.has(0, "<<< ") || c.le32(64) != 0xbeda107f {
-		return format{}, nil
+		return Format{}, nil
 	}
 	if c.le32(76) == 4 {
-		return format{}, needs("vdi", "a parent")
+		return Format{}, needs("vdi", "a parent")
 	}
-	return format{"vdi", length(c.le64(368))}, nil
+	return Format{"vdi", length(c.le64(368))}, nil
 }
 
 // ploop goes by QEMU's docs/interop/parallels.rst: one of two magics, and at 36
 // the number of sectors, of which the older one uses 32 bits.
-func ploop(c *content) (format, error) {
+func ploop(c *content) (Format, error) {
 	switch {
 	case c.has(0, "WithoutFreeSpace"):
-		return format{"ploop", sectors(uint64(c.le32(36)))}, nil
+		return Format{"ploop", sectors(uint64(c.le32(36)))}, nil
 	case c.has(0, "WithouFreSpacExt"):
-		return format{"ploop", sectors(c.le64(36))}, nil
+		return Format{"ploop", sectors(c.le64(36))}, nil
 	}
-	return format{}, nil
+	return Format{}, nil
 }
 
 // luks goes by the "LUKS1 On-Disk Format Specification" 1.2.3 and that of LUKS2:
 // the magic and at 6 the version; version 1 has at 104 the sector that the
 // encrypted disk begins at.
-func luks(c *content) (format, error) {
+func luks(c *content) (Format, error) {
 	if !c.has(0, "LUKS\xba\xbe") {
-		return format{}, nil
+		return Format{}, nil
 	}
-	f := format{disk: "luks"}
+	f := Format{Disk: "luks"}
 	if c.has(6, "\x00\x01") {
-		f.virtual = c.size - sectors(uint64(c.be32(104)))
+		f.Virtual = c.size - sectors(uint64(c.be32(104)))
 	}
 	return f, nil
 }
@@ -176,7 +180,7 @@ func luks(c *content) (format, error) {
 // the first 512 where the disk is not fixed. It has at 48 the virtual size, at
 // 60 the type, of which 4 is a difference to a parent, and at 64 a checksum:
 // the complement of the sum of its bytes but for the checksum's own.
-func vhd(c *content) (format, error) {
+func vhd(c *content) (Format, error) {
 	for _, at := range []int64{0, c.size - 512, c.size - 511} {
 		if !c.has(at, "conectix") {
 			continue
@@ -196,22 +200,22 @@ func vhd(c *content) (format, error) {
 		case binary.BigEndian.Uint32(footer[64:]) != ^sum:
 			continue
 		case binary.BigEndian.Uint32(footer[60:]) == 4:
-			return format{}, needs("vhd", "a parent")
+			return Format{}, needs("vhd", "a parent")
 		}
-		return format{"vhd", length(binary.BigEndian.Uint64(footer[48:]))}, nil
+		return Format{"vhd", length(binary.BigEndian.Uint64(footer[48:]))}, nil
 	}
-	return format{}, nil
+	return Format{}, nil
 }
 
 // iso9660 goes by ECMA-119, 8.1: volume descriptors of 2048 bytes begin at
 // sector 16, each with the identifier CD001 behind its type; the first usually
 // is the primary one, but need not be. A disk image may be one too, so that it
 // boots from both; it is used as the disk it also is, all of it.
-func iso9660(c *content) (format, error) {
+func iso9660(c *content) (Format, error) {
 	for sector := int64(16); sector < 19; sector++ {
 		if c.has(sector*2048+1, "CD001") {
-			return format{disk: "iso"}, nil
+			return Format{Disk: "iso"}, nil
 		}
 	}
-	return format{}, nil
+	return Format{}, nil
 }

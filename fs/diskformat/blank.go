@@ -1,4 +1,4 @@
-package fs
+package diskformat
 
 import (
 	"bytes"
@@ -9,15 +9,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// blank reports whether an image of format f has no data yet: its file has been
+// IsBlank reports whether an image of format f has no data yet: its file has been
 // made ready for a disk, of which nothing has been written. qemu-img makes an
 // image in several sittings, each with its own open and close, and leaves one
 // like that for the last of them. Where the data would be is in the
-// specifications that sniff goes by.
-func blank(file *os.File, size int64, f format) (bool, error) {
+// specifications that Sniff goes by.
+func IsBlank(file *os.File, size int64, f Format) (bool, error) {
 	c := &content{r: file, size: size}
 	none := false
-	switch f.disk {
+	switch f.Disk {
 	case "raw":
 		return unwritten(file, 0, size)
 	case "qcow2":
@@ -47,9 +47,9 @@ func blank(file *os.File, size int64, f format) (bool, error) {
 	return none, c.err
 }
 
-// most is how much of a raw image may have been written for it to be blank all
-// the same: qemu-img writes a page of zeros, to have it on the disk.
-const most = 64 << 10
+// maxWritten is how much of a raw image may have been written for it to be blank all
+// the same, in bytes: qemu-img writes a page of zeros, to have it on the disk.
+const maxWritten = 64 << 10
 
 // unwritten reports whether a part of a file has holes and, but for these, is few
 // bytes and zeros. A part all of which was written is as it was meant to be, zeros
@@ -68,7 +68,7 @@ func unwritten(file *os.File, from, to int64) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if written += hole - data; written > most {
+		if written += hole - data; written > maxWritten {
 			return false, nil
 		}
 		p := make([]byte, max(0, min(hole, to)-data))

@@ -1,4 +1,4 @@
-package fs
+package diskformat
 
 import (
 	"bytes"
@@ -54,32 +54,32 @@ func TestSniff(t *testing.T) {
 	gpt := patch{510, "\x55\xaaEFI PART"}
 	for name, c := range map[string]struct {
 		data []byte
-		want format
+		want Format
 	}{
-		"nothing":          {nil, format{"raw", 0}},
-		"a byte":           {[]byte("Q"), format{"raw", 1}},
-		"zeros":            {patched(1 << 20), format{"raw", 1 << 20}},
-		"GPT":              {patched(1<<20, gpt), format{"raw", 1 << 20}},
-		"qcow2 version 2":  {patched(512, patch{0, "QFI\xfb\x00\x00\x00\x02"}, patch{24, be(size)}, patch{72, be(4)}), format{"qcow2", size}},
-		"qcow2 version 3":  {patched(512, patch{0, "QFI\xfb\x00\x00\x00\x03"}, patch{24, be(size)}, patch{72, be(1)}), format{"qcow2", size}},
-		"qcow2 cut off":    {[]byte("QFI\xfb\x00\x00\x00\x03"), format{"qcow2", 8}},
-		"vmdk":             {patched(4096, patch{0, "KDMV"}, patch{12, le(size / 512)}, patch{28, le(1)}, patch{36, le(2)}, patch{512, "CID=1\nparentCID=ffffffff\n"}), format{"vmdk", size}},
-		"vmdk, impossible": {patched(512, patch{0, "KDMV"}, patch{12, le(1 << 60)}, patch{28, le(1 << 63)}, patch{36, le(1 << 63)}), format{"vmdk", 512}},
-		"vhdx":             {vhdxOf(size, "\x00"), format{"vhdx", size}},
-		"vhdx, empty":      {patched(512, patch{0, "vhdxfile"}), format{"vhdx", 512}},
-		"vdi":              {patched(512, patch{0, "<<< "}, patch{64, "\x7f\x10\xda\xbe"}, patch{76, "\x01"}, patch{368, le(size)}), format{"vdi", size}},
-		"ploop":            {patched(512, patch{0, "WithouFreSpacExt"}, patch{36, le(size / 512)}), format{"ploop", size}},
-		"ploop, old":       {patched(512, patch{0, "WithoutFreeSpace"}, patch{36, "\x00\x01\x00\x00\xff"}), format{"ploop", 256 * 512}},
-		"luks 1":           {patched(1<<20, patch{0, "LUKS\xba\xbe\x00\x01"}, patch{104, "\x00\x00\x00\x08"}), format{"luks", 1<<20 - 8*512}},
-		"luks 2":           {patched(1<<20, patch{0, "LUKS\xba\xbe\x00\x02"}), format{"luks", 1 << 20}},
-		"vhd, fixed":       {append(patched(1<<20, gpt), footer(1<<20, "\x00\x00\x00\x02")...), format{"vhd", 1 << 20}},
-		"vhd, dynamic":     {[]byte(footer(size, "\x00\x00\x00\x03") + strings.Repeat("x", 600)), format{"vhd", size}},
-		"vhd, 511 bytes":   {append(patched(1000), footer(1000, "\x00\x00\x00\x02")[:511]...), format{"vhd", 1000}},
-		"vhd, not quite":   {append(patched(1000), patched(512, patch{0, "conectix"})...), format{"raw", 1512}},
-		"iso":              {patched(40<<10, gpt, patch{0x8001, "CD001"}), format{"iso", 40 << 10}},
-		"iso, cut off":     {patched(0x8001+4, patch{0x8001, "CD001"}), format{"raw", 0x8001 + 4}},
+		"nothing":          {nil, Format{"raw", 0}},
+		"a byte":           {[]byte("Q"), Format{"raw", 1}},
+		"zeros":            {patched(1 << 20), Format{"raw", 1 << 20}},
+		"GPT":              {patched(1<<20, gpt), Format{"raw", 1 << 20}},
+		"qcow2 version 2":  {patched(512, patch{0, "QFI\xfb\x00\x00\x00\x02"}, patch{24, be(size)}, patch{72, be(4)}), Format{"qcow2", size}},
+		"qcow2 version 3":  {patched(512, patch{0, "QFI\xfb\x00\x00\x00\x03"}, patch{24, be(size)}, patch{72, be(1)}), Format{"qcow2", size}},
+		"qcow2 cut off":    {[]byte("QFI\xfb\x00\x00\x00\x03"), Format{"qcow2", 8}},
+		"vmdk":             {patched(4096, patch{0, "KDMV"}, patch{12, le(size / 512)}, patch{28, le(1)}, patch{36, le(2)}, patch{512, "CID=1\nparentCID=ffffffff\n"}), Format{"vmdk", size}},
+		"vmdk, impossible": {patched(512, patch{0, "KDMV"}, patch{12, le(1 << 60)}, patch{28, le(1 << 63)}, patch{36, le(1 << 63)}), Format{"vmdk", 512}},
+		"vhdx":             {vhdxOf(size, "\x00"), Format{"vhdx", size}},
+		"vhdx, empty":      {patched(512, patch{0, "vhdxfile"}), Format{"vhdx", 512}},
+		"vdi":              {patched(512, patch{0, "<<< "}, patch{64, "\x7f\x10\xda\xbe"}, patch{76, "\x01"}, patch{368, le(size)}), Format{"vdi", size}},
+		"ploop":            {patched(512, patch{0, "WithouFreSpacExt"}, patch{36, le(size / 512)}), Format{"ploop", size}},
+		"ploop, old":       {patched(512, patch{0, "WithoutFreeSpace"}, patch{36, "\x00\x01\x00\x00\xff"}), Format{"ploop", 256 * 512}},
+		"luks 1":           {patched(1<<20, patch{0, "LUKS\xba\xbe\x00\x01"}, patch{104, "\x00\x00\x00\x08"}), Format{"luks", 1<<20 - 8*512}},
+		"luks 2":           {patched(1<<20, patch{0, "LUKS\xba\xbe\x00\x02"}), Format{"luks", 1 << 20}},
+		"vhd, fixed":       {append(patched(1<<20, gpt), footer(1<<20, "\x00\x00\x00\x02")...), Format{"vhd", 1 << 20}},
+		"vhd, dynamic":     {[]byte(footer(size, "\x00\x00\x00\x03") + strings.Repeat("x", 600)), Format{"vhd", size}},
+		"vhd, 511 bytes":   {append(patched(1000), footer(1000, "\x00\x00\x00\x02")[:511]...), Format{"vhd", 1000}},
+		"vhd, not quite":   {append(patched(1000), patched(512, patch{0, "conectix"})...), Format{"raw", 1512}},
+		"iso":              {patched(40<<10, gpt, patch{0x8001, "CD001"}), Format{"iso", 40 << 10}},
+		"iso, cut off":     {patched(0x8001+4, patch{0x8001, "CD001"}), Format{"raw", 0x8001 + 4}},
 	} {
-		got, err := sniff(bytes.NewReader(c.data), int64(len(c.data)))
+		got, err := Sniff(bytes.NewReader(c.data), int64(len(c.data)))
 		if err != nil || got != c.want {
 			t.Errorf("%s: %v, %v, want %v", name, got, err, c.want)
 		}
@@ -99,7 +99,7 @@ func TestSniffRefuses(t *testing.T) {
 		"vdi image with a parent":  patched(512, patch{0, "<<< "}, patch{64, "\x7f\x10\xda\xbe"}, patch{76, "\x04"}),
 		"vhdx image with a parent": vhdxOf(1<<20, "\x02"),
 	} {
-		got, err := sniff(bytes.NewReader(data), int64(len(data)))
+		got, err := Sniff(bytes.NewReader(data), int64(len(data)))
 		if !errors.Is(err, iofs.ErrInvalid) || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v, %v", name, got, err)
 		}
@@ -111,7 +111,7 @@ type brokenDisk struct{}
 func (brokenDisk) ReadAt([]byte, int64) (int, error) { return 0, errors.New("the disk is broken") }
 
 func TestSniffTellsErrors(t *testing.T) {
-	if got, err := sniff(brokenDisk{}, 1<<20); err == nil || !strings.Contains(err.Error(), "the disk is broken") {
+	if got, err := Sniff(brokenDisk{}, 1<<20); err == nil || !strings.Contains(err.Error(), "the disk is broken") {
 		t.Errorf("%v, %v", got, err)
 	}
 }
@@ -138,11 +138,11 @@ func FuzzSniff(f *testing.F) {
 		const size = 2 << 20
 		data := patched(size, patch{0, string(head)}, patch{at1 & (size - 1), string(part1)}, patch{at2 & (size - 1), string(part2)})
 		c := &counting{Reader: bytes.NewReader(data)}
-		got, err := sniff(c, size)
+		got, err := Sniff(c, size)
 		switch {
 		case err != nil && !errors.Is(err, iofs.ErrInvalid):
 			t.Errorf("error %v", err)
-		case err == nil && (got.disk == "" || got.virtual < 0):
+		case err == nil && (got.Disk == "" || got.Virtual < 0):
 			t.Errorf("%+v", got)
 		case c.read > 512<<10:
 			t.Errorf("%d bytes read", c.read)
@@ -198,7 +198,7 @@ func TestBlank(t *testing.T) {
 	} {
 		for data, want := range map[*[]byte]bool{&c.blank: true, &c.full: false} {
 			f := sparse(t, *data)
-			got, err := blank(f, int64(len(*data)), format{disk: c.disk})
+			got, err := IsBlank(f, int64(len(*data)), Format{Disk: c.disk})
 			if err != nil || got != want {
 				t.Errorf("%s: %t, %v, want %t", name, got, err, want)
 			}
@@ -210,7 +210,7 @@ func TestBlank(t *testing.T) {
 	}
 	defer f.Close()
 	f.Write(make([]byte, 8192))
-	if got, err := blank(f, 8192, format{disk: "raw"}); err != nil || got {
+	if got, err := IsBlank(f, 8192, Format{Disk: "raw"}); err != nil || got {
 		t.Errorf("zeros, all of them written: %t, %v", got, err)
 	}
 }

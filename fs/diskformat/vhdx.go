@@ -1,4 +1,4 @@
-package fs
+package diskformat
 
 import "encoding/binary"
 
@@ -16,11 +16,11 @@ const (
 
 // vhdx finds the virtual size, and the flag (bit 1 of the file parameters' second
 // word) that says that the disk has a parent.
-func vhdx(c *content) (format, error) {
+func vhdx(c *content) (Format, error) {
 	if !c.has(0, "vhdxfile") {
-		return format{}, nil
+		return Format{}, nil
 	}
-	f := format{disk: "vhdx"}
+	f := Format{Disk: "vhdx"}
 	if !c.has(vhdxRegions, "regi") {
 		return f, nil
 	}
@@ -34,10 +34,10 @@ func vhdx(c *content) (format, error) {
 	}
 	items := uint32(binary.LittleEndian.Uint16(c.at(table+10, 2)))
 	if item, ok := c.entry(table+32, items, vhdxParams); ok && c.le32(table+itemOffset(item)+4)&(1<<1) != 0 {
-		return format{}, needs("vhdx", "a parent")
+		return Format{}, needs("vhdx", "a parent")
 	}
 	if item, ok := c.entry(table+32, items, vhdxSize); ok {
-		f.virtual = length(c.le64(table + itemOffset(item)))
+		f.Virtual = length(c.le64(table + itemOffset(item)))
 	}
 	return f, nil
 }
