@@ -31,7 +31,7 @@ func (v byNameView) list(ctx context.Context) (entries, error) {
 			if !ok || len(images) > 1 {
 				entry = uniqueEntry(img)
 			}
-			a = append(a, fuse.DirEntry{Name: entry, Mode: syscall.S_IFLNK, Ino: linkID(img.ID)})
+			a = append(a, identity{"by-name", img.ID}.entry(entry))
 		}
 	}
 	slices.SortFunc(a, func(x, y fuse.DirEntry) int { return strings.Compare(x.Name, y.Name) })
@@ -84,12 +84,6 @@ func (t *tree) link(img glanceapi.Image) *link {
 
 func (t *tree) linkTo(id string) *link {
 	return &link{node: node{t: t}, kind: "by-name", id: id, trust: t.catalog.refresh}
-}
-
-func linkID(id string) uint64 { return nodeID("by-name", id) }
-
-func (l *link) stable() gofs.StableAttr {
-	return gofs.StableAttr{Mode: syscall.S_IFLNK, Ino: l.identity().number()}
 }
 
 func (l *link) identity() identity { return identity{l.kind, l.id + l.path} }

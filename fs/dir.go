@@ -37,10 +37,6 @@ type dir struct {
 	file    string           // names it for those who ask why something in it failed
 }
 
-func (d *dir) stable() gofs.StableAttr {
-	return gofs.StableAttr{Mode: syscall.S_IFDIR, Ino: d.is.number()}
-}
-
 func (d *dir) identity() identity { return d.is }
 
 func (d *dir) life() (entry, attr time.Duration) { return d.refresh, d.refresh }
@@ -98,7 +94,7 @@ func (d *dir) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*gof
 	out.SetEntryTimeout(entry)
 	out.SetAttrTimeout(attr)
 	d.t.nodes.meet(c.identity())
-	return d.NewInode(ctx, c, c.stable()), 0
+	return d.NewInode(ctx, c, c.identity().stable()), 0
 }
 
 // OpendirHandle begins a listing.

@@ -54,6 +54,9 @@ func newDraft(dir, id string, a about) *draft {
 	return &draft{id: id, dir: dir, about: a, fewer: make(chan struct{})}
 }
 
+// identity is that of its file in incoming/.
+func (d *draft) identity() identity { return identity{"draft", d.id} }
+
 // createDraft makes a draft without bytes on disk, and opens these.
 func createDraft(dir string, a about) (*draft, *os.File, error) {
 	d := newDraft(dir, newUUID(), a)

@@ -16,12 +16,6 @@ type draftFile struct {
 	*draft
 }
 
-func (f *draftFile) stable() gofs.StableAttr {
-	return gofs.StableAttr{Mode: syscall.S_IFREG, Ino: f.identity().number()}
-}
-
-func (f *draftFile) identity() identity { return identity{"draft", f.id} }
-
 // life is nothing: an upload may put an image in the draft's place at any time.
 func (f *draftFile) life() (entry, attr time.Duration) { return 0, 0 }
 

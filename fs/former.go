@@ -36,7 +36,7 @@ func (d *draft) number() uint64 {
 	if image := d.known().Image; image != "" {
 		return identity{"data", image}.number()
 	}
-	return identity{"draft", d.id}.number()
+	return d.identity().number()
 }
 
 // remember writes down that a draft becomes an image, before anything is done by

@@ -3,7 +3,6 @@ package fs
 import (
 	"context"
 	iofs "io/fs"
-	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 
@@ -23,7 +22,7 @@ type linkEntries struct{ *walk }
 
 func (e linkEntries) at(ctx context.Context, i int) (fuse.DirEntry, bool, error) {
 	id, ok, err := e.walk.at(ctx, i)
-	return fuse.DirEntry{Name: id, Mode: syscall.S_IFLNK, Ino: nodeID("found", id)}, ok, err
+	return identity{"found", id}.entry(id), ok, err
 }
 
 // foundLink is a link in a directory of images that were found somehow. It is the

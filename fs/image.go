@@ -34,10 +34,6 @@ type imageData struct {
 	waited waited // the last wait in vain
 }
 
-func (d *imageData) stable() gofs.StableAttr {
-	return gofs.StableAttr{Mode: syscall.S_IFREG, Ino: d.identity().number()}
-}
-
 func (d *imageData) identity() identity { return identity{"data", d.id} }
 
 // life is none for attributes although the data never changes, because they
@@ -139,7 +135,7 @@ func (d *imageData) Open(ctx context.Context, flags uint32) (gofs.FileHandle, ui
 	if err != nil {
 		return nil, 0, d.t.errno("open data of image "+d.id, err)
 	}
-	d.t.data.Store(d.stable().Ino, d)
+	d.t.data.Store(d.identity().number(), d)
 	if d.opened(flags, blob.Mismatches()) {
 		open |= fuse.FOPEN_KEEP_CACHE
 	}
@@ -255,7 +251,7 @@ func (d *imageData) openAs(img glanceapi.Image) (err error) {
 func (d *imageData) OnForget() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.t.data.CompareAndDelete(d.stable().Ino, d) // and not the node's, by one that a draft was read through
+	d.t.data.CompareAndDelete(d.identity().number(), d) // and not the node's, by one that a draft was read through
 	if d.blob != nil {
 		d.blob.Close()
 		d.blob = nil

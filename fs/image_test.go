@@ -41,7 +41,7 @@ func planted(t *testing.T, s *glancetest.Server, dir string, size int64) *tree {
 // dataNode is the data of an image, as the kernel knows it until the test ends.
 func dataNode(t *testing.T, tr *tree, image string) *imageData {
 	d := &imageData{node: node{t: tr}, id: image}
-	tr.data.Store(d.stable().Ino, d)
+	tr.data.Store(d.identity().number(), d)
 	t.Cleanup(d.OnForget)
 	return d
 }
@@ -151,7 +151,7 @@ func TestFormerLeavesNode(t *testing.T) {
 	if got, _ := result.Bytes(got); !bytes.Equal(got, data) {
 		t.Error("wrong bytes")
 	}
-	if tr.opened(d.stable().Ino) != d {
+	if tr.opened(d.identity().number()) != d {
 		t.Error("the image's data is not found any more")
 	}
 }

@@ -34,8 +34,7 @@ func (v imageView) list(ctx context.Context) (entries, error) {
 	}
 	a := e.(array)
 	for name, s := range v.t.edits.scratch.list(v.id) {
-		f := scratchFile{scratch: s}
-		a = append(a, fuse.DirEntry{Name: name, Mode: syscall.S_IFREG, Ino: f.stable().Ino})
+		a = append(a, s.identity().entry(name))
 	}
 	slices.SortStableFunc(a[4:], func(x, y fuse.DirEntry) int { return strings.Compare(x.Name, y.Name) })
 	return a, nil

@@ -35,7 +35,7 @@ type imageEntries struct{ *walk }
 
 func (e imageEntries) at(ctx context.Context, i int) (fuse.DirEntry, bool, error) {
 	id, ok, err := e.walk.at(ctx, i)
-	return fuse.DirEntry{Name: id, Mode: syscall.S_IFDIR, Ino: nodeID("image", id)}, ok, err
+	return identity{"image", id}.entry(id), ok, err
 }
 
 // An imagesDir is images/, where images can be deleted.

@@ -20,10 +20,10 @@ func (v incomingView) list(context.Context) (entries, error) {
 	defer v.mu.Unlock()
 	var a array
 	for name, d := range v.named {
-		a = append(a, fuse.DirEntry{Name: name, Mode: syscall.S_IFREG, Ino: nodeID("draft", d.id)})
+		a = append(a, d.identity().entry(name))
 	}
 	for name, l := range v.links {
-		a = append(a, fuse.DirEntry{Name: name, Mode: syscall.S_IFLNK, Ino: v.t.madeLink(l).stable().Ino})
+		a = append(a, v.t.madeLink(l).identity().entry(name))
 	}
 	slices.SortFunc(a, func(x, y fuse.DirEntry) int { return strings.Compare(x.Name, y.Name) })
 	return a, nil
@@ -151,7 +151,7 @@ func (d *incomingDir) Mkdir(ctx context.Context, name string, _ uint32, out *fus
 		return nil, d.t.errno("make image "+name, err)
 	}
 	d.t.nodes.meet(made.identity())
-	return d.NewInode(ctx, made, made.stable()), 0
+	return d.NewInode(ctx, made, made.identity().stable()), 0
 }
 
 // madeDir makes what Mkdir shows.

@@ -46,11 +46,3 @@ func (n *lost) Lookup(context.Context, string, *fuse.EntryOut) (*gofs.Inode, sys
 func (n *lost) OpendirHandle(context.Context, uint32) (gofs.FileHandle, uint32, syscall.Errno) {
 	return nil, 0, n.t.errno("list", errLost)
 }
-
-// modeOf is the type of a node that is found no more.
-func modeOf(is identity) uint32 {
-	if is.kind == "query" || is.kind == "by-member" {
-		return syscall.S_IFDIR
-	}
-	return syscall.S_IFREG
-}

@@ -5,7 +5,6 @@ import (
 	iofs "io/fs"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -54,7 +53,7 @@ func (v membersView) list(ctx context.Context) (entries, error) {
 	var a array
 	for _, m := range members {
 		if entry := escapeName(m.ID); entry != "" && len(entry) <= nameMax {
-			a = append(a, fuse.DirEntry{Name: entry, Mode: syscall.S_IFREG, Ino: nodeID("member", v.id+"/"+entry)})
+			a = append(a, identity{"member", v.id + "/" + entry}.entry(entry))
 		}
 	}
 	slices.SortFunc(a, func(x, y fuse.DirEntry) int { return strings.Compare(x.Name, y.Name) })

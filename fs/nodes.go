@@ -8,36 +8,7 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/hanwen/go-fuse/v2/fuse"
 )
-
-// An identity is what a node is: enough to make it again, in this process or any
-// other.
-type identity struct{ kind, id string }
-
-var rootIdentity = identity{}
-
-// number is the node's number, see nodeID.
-func (i identity) number() uint64 {
-	if i == rootIdentity {
-		return fuse.FUSE_ROOT_ID
-	}
-	return nodeID(i.kind, i.id)
-}
-
-// path is where a directory is, below the mountpoint.
-func (i identity) path() string {
-	switch i.kind {
-	case "top":
-		return i.id
-	case "image", "made":
-		return "images/" + i.id
-	case "members":
-		return "images/" + i.id + "/members"
-	}
-	return i.kind + "/" + i.id
-}
 
 // nodes are those that the kernel knows, because it has looked them up, and has
 // not forgotten since. The ledger has a line of each: its number, how often it
@@ -59,13 +30,7 @@ type knownNode struct {
 	ours    uint64 // so many of them go-fuse counts
 	slot    uint32 // of its line; 0 if it has none
 	last    uint32 // when it was looked up, in seconds since 1970; 0 before this process
-	kind    uint8  // in kinds
-}
-
-// kinds of nodes.
-var kinds = [...]string{
-	"top", "about", "image", "data", "meta.json", "members", "members.json", "member",
-	"by-name", "found", "incoming", "made", "query", "by-member", "draft", "scratch",
+	kind    uint8  // its place in kinds
 }
 
 func (n *knownNode) identity() identity { return identity{kinds[n.kind], n.id} }

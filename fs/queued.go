@@ -38,7 +38,7 @@ func (d *imageData) openQueued(ctx context.Context, flags uint32) (gofs.FileHand
 	if errno == 0 {
 		// Whoever opens it once it is active must not get it by passthrough
 		// while it is open in this way.
-		d.t.data.Store(d.stable().Ino, d)
+		d.t.data.Store(d.identity().number(), d)
 	}
 	return h, open, errno
 }

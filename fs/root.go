@@ -4,8 +4,6 @@ import (
 	"context"
 	iofs "io/fs"
 	"time"
-
-	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
 // fixed is a view of names that are always there.
@@ -17,8 +15,7 @@ type fixed []struct {
 func (f fixed) list(context.Context) (entries, error) {
 	var a array
 	for _, e := range f {
-		s := e.make().stable()
-		a = append(a, fuse.DirEntry{Name: e.name, Mode: s.Mode, Ino: s.Ino})
+		a = append(a, e.make().identity().entry(e.name))
 	}
 	return a, nil
 }

@@ -4,6 +4,7 @@ import (
 	iofs "io/fs"
 	"maps"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -36,6 +37,10 @@ type scratch struct {
 	writer  process // the last one
 	touched time.Time
 	opens   int
+}
+
+func (s *scratch) identity() identity {
+	return identity{"scratch", strconv.FormatUint(s.serial, 10)}
 }
 
 // find returns a file of an image.

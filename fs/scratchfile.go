@@ -2,7 +2,6 @@ package fs
 
 import (
 	"context"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -14,14 +13,6 @@ import (
 type scratchFile struct {
 	node
 	*scratch
-}
-
-func (f *scratchFile) stable() gofs.StableAttr {
-	return gofs.StableAttr{Mode: syscall.S_IFREG, Ino: f.identity().number()}
-}
-
-func (f *scratchFile) identity() identity {
-	return identity{"scratch", strconv.FormatUint(f.serial, 10)}
 }
 
 // life is nothing: the name may be that of what was edited a moment later.

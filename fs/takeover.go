@@ -204,12 +204,12 @@ func (r recaller) LookupNode(ctx context.Context, number uint64, _ *fuse.EntryOu
 	}
 	c, err := r.t.node(is)
 	if err != nil {
-		return r.NewInode(ctx, &lost{t: r.t}, gofs.StableAttr{Mode: modeOf(is), Ino: number}), 0
+		return r.NewInode(ctx, &lost{t: r.t}, is.stable()), 0
 	}
 	if d, ok := c.(*imageData); ok {
 		r.t.data.Store(number, d)
 	}
-	return r.NewInode(ctx, c, c.stable()), 0
+	return r.NewInode(ctx, c, is.stable()), 0
 }
 
 // dataOf returns the image data that takeOver has made a node of.

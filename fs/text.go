@@ -37,10 +37,6 @@ type text struct {
 // file names the text for those who ask about it.
 func (f *text) file() string { return f.kind + "/" + f.of }
 
-func (f *text) stable() gofs.StableAttr {
-	return gofs.StableAttr{Mode: syscall.S_IFREG, Ino: f.identity().number()}
-}
-
 func (f *text) identity() identity { return identity{f.kind, f.of} }
 
 // life is short for attributes, because the size is one of them. A text that can

@@ -9,8 +9,6 @@ package fs
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"io"
 	"log/slog"
 	"sync"
@@ -123,24 +121,13 @@ type node struct {
 // A child is a node as a directory hands it out.
 type child interface {
 	gofs.InodeEmbedder
-	// stable tells the child's type and number, which depend on what it is
-	// only, in this process and any other.
-	stable() gofs.StableAttr
-	// identity tells what the child is, enough to make it again.
+	// identity tells what the child is, and with that its type and number.
 	identity() identity
 	// stat fills in what is known. It asks the service only for an image of
 	// which nothing is known.
 	stat(ctx context.Context, a *fuse.Attr) error
 	// life is how long the kernel may rely on the name and on the attributes.
 	life() (entry, attr time.Duration)
-}
-
-// nodeID derives a node's number from what it is. go-fuse keeps the numbers
-// from 1<<63 up, and 0 and 1, to itself. The hash makes it infeasible to choose an
-// image's id so that its node takes the place of another's.
-func nodeID(kind, id string) uint64 {
-	sum := sha256.Sum256([]byte(kind + "/" + id))
-	return max(2, binary.BigEndian.Uint64(sum[:8])&^(1<<63))
 }
 
 // blockSize is st_blksize of every file: what cp and cat read at a time.
