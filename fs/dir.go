@@ -31,10 +31,11 @@ type entries interface {
 type dir struct {
 	node
 	view
-	is      identity
-	refresh time.Duration    // how long the kernel may rely on it
-	changed func() time.Time // its mtime
-	file    string           // names it for those who ask why something in it failed
+	is       identity
+	refresh  time.Duration    // how long the kernel may rely on it
+	changed  func() time.Time // its mtime
+	file     string           // names it for those who ask why something in it failed
+	writable bool             // its entries can be made, removed or renamed
 }
 
 func (d *dir) identity() identity { return d.is }
@@ -42,7 +43,11 @@ func (d *dir) identity() identity { return d.is }
 func (d *dir) life() (entry, attr time.Duration) { return d.refresh, d.refresh }
 
 func (d *dir) stat(_ context.Context, a *fuse.Attr) error {
-	d.t.own(a, syscall.S_IFDIR|0o555, d.changed())
+	mode := uint32(syscall.S_IFDIR | 0o555)
+	if d.writable {
+		mode |= 0o200
+	}
+	d.t.own(a, mode, d.changed())
 	a.Nlink = 2
 	return nil
 }

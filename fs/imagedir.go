@@ -58,26 +58,15 @@ type imageDir struct {
 func (t *tree) image(id string) *imageDir {
 	return &imageDir{id: id, dir: dir{
 		node: node{t: t}, is: identity{"image", id}, refresh: t.catalog.refresh, changed: t.changed(id), view: imageView{t, id},
+		writable: true,
 	}}
 }
 
-func (d *imageDir) stat(ctx context.Context, a *fuse.Attr) error {
-	err := d.dir.stat(ctx, a)
-	a.Mode |= 0o200
-	return err
-}
-
 var (
-	_ = (gofs.NodeGetattrer)((*imageDir)(nil))
 	_ = (gofs.NodeCreater)((*imageDir)(nil))
 	_ = (gofs.NodeUnlinker)((*imageDir)(nil))
 	_ = (gofs.NodeRenamer)((*imageDir)(nil))
 )
-
-// Getattr answers stat.
-func (d *imageDir) Getattr(ctx context.Context, _ gofs.FileHandle, out *fuse.AttrOut) syscall.Errno {
-	return d.t.getattr(ctx, d, out)
-}
 
 // has reports whether a name is that of what there is of every image.
 func (d *imageDir) has(name string) bool {

@@ -41,23 +41,15 @@ func (e imageEntries) at(ctx context.Context, i int) (fuse.DirEntry, bool, error
 // An imagesDir is images/, where images can be deleted.
 type imagesDir struct{ dir }
 
-func (t *tree) images() *imagesDir { return &imagesDir{*t.dir("images", imagesView{t})} }
-
-func (d *imagesDir) stat(ctx context.Context, a *fuse.Attr) error {
-	err := d.dir.stat(ctx, a)
-	a.Mode |= 0o200
-	return err
+func (t *tree) images() *imagesDir {
+	d := &imagesDir{*t.dir("images", imagesView{t})}
+	d.writable = true
+	return d
 }
 
 var (
-	_ = (gofs.NodeGetattrer)((*imagesDir)(nil))
 	_ = (gofs.NodeRmdirer)((*imagesDir)(nil))
 )
-
-// Getattr answers stat.
-func (d *imagesDir) Getattr(ctx context.Context, _ gofs.FileHandle, out *fuse.AttrOut) syscall.Errno {
-	return d.t.getattr(ctx, d, out)
-}
 
 // Rmdir deletes an image, where that is allowed.
 func (d *imagesDir) Rmdir(ctx context.Context, id string) syscall.Errno {

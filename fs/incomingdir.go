@@ -71,19 +71,12 @@ func (t *tree) incomingDir() *incomingDir {
 		return t.incoming.changed
 	}
 	return &incomingDir{
-		dir: dir{node: node{t: t}, is: incomingIdentity, changed: changed, view: incomingView{t.incoming}},
+		dir: dir{node: node{t: t}, is: incomingIdentity, changed: changed, view: incomingView{t.incoming}, writable: true},
 		in:  t.incoming,
 	}
 }
 
-func (d *incomingDir) stat(ctx context.Context, a *fuse.Attr) error {
-	err := d.dir.stat(ctx, a)
-	a.Mode |= 0o200
-	return err
-}
-
 var (
-	_ = (gofs.NodeGetattrer)((*incomingDir)(nil))
 	_ = (gofs.NodeSetattrer)((*incomingDir)(nil))
 	_ = (gofs.NodeFsyncer)((*incomingDir)(nil))
 	_ = (gofs.NodeCreater)((*incomingDir)(nil))
@@ -92,11 +85,6 @@ var (
 	_ = (gofs.NodeUnlinker)((*incomingDir)(nil))
 	_ = (gofs.NodeRenamer)((*incomingDir)(nil))
 )
-
-// Getattr answers stat.
-func (d *incomingDir) Getattr(ctx context.Context, _ gofs.FileHandle, out *fuse.AttrOut) syscall.Errno {
-	return d.t.getattr(ctx, d, out)
-}
 
 // Setattr takes what is set and forgets it, for programs that copy directories.
 func (d *incomingDir) Setattr(ctx context.Context, _ gofs.FileHandle, _ *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {

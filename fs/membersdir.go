@@ -21,27 +21,15 @@ type membersDir struct {
 func (t *tree) members(id string) *membersDir {
 	return &membersDir{image: id, dir: dir{
 		node: node{t: t}, is: identity{"members", id}, refresh: t.catalog.refresh, changed: t.changed(id), view: membersView{t, id},
-		file: "members/" + id,
+		file: "members/" + id, writable: true,
 	}}
 }
 
 var (
-	_ = (gofs.NodeGetattrer)((*membersDir)(nil))
 	_ = (gofs.NodeCreater)((*membersDir)(nil))
 	_ = (gofs.NodeMknoder)((*membersDir)(nil))
 	_ = (gofs.NodeUnlinker)((*membersDir)(nil))
 )
-
-func (d *membersDir) stat(ctx context.Context, a *fuse.Attr) error {
-	err := d.dir.stat(ctx, a)
-	a.Mode |= 0o200
-	return err
-}
-
-// Getattr answers stat.
-func (d *membersDir) Getattr(ctx context.Context, _ gofs.FileHandle, out *fuse.AttrOut) syscall.Errno {
-	return d.t.getattr(ctx, d, out)
-}
 
 // asides are names that editors and sed give to files beside those they edit,
 // which are not meant to be members. The latter two mean that only when they must
