@@ -2,7 +2,6 @@ package fs
 
 import (
 	"context"
-	"strconv"
 	"strings"
 	"syscall"
 )
@@ -16,13 +15,12 @@ const whyPartial = "rsync ended before all of it was there"
 // that it does to end early it ignores the signals by which its processes tell each
 // other that they are through.
 func givesUp(ctx context.Context, old, name string) bool {
-	const ends = 1<<(syscall.SIGUSR1-1) | 1<<(syscall.SIGUSR2-1)
 	thread, _ := caller(ctx)
 	if thread == 0 || !isRsyncs(old, name) {
 		return false
 	}
-	ignored, _ := strconv.ParseUint(statusLine(thread, "SigIgn"), 16, 64)
-	return ignored&ends == ends
+	ends := setOf(syscall.SIGUSR1, syscall.SIGUSR2)
+	return signals(thread, "SigIgn")&ends == ends
 }
 
 // isRsyncs reports whether a name is one under which rsync writes what is to be name:

@@ -1,9 +1,7 @@
 package fs
 
 import (
-	"context"
 	"slices"
-	"strconv"
 	"sync"
 )
 
@@ -13,32 +11,6 @@ const (
 	maxReadings = 1024
 	maxRead     = 4 << 20
 )
-
-// A process is who does something, and who started it.
-type process struct {
-	thread     uint32
-	id, parent int
-	alone      bool // it has one thread only, so it does one thing after the other
-}
-
-// who returns the process behind a request, while that is being answered.
-func who(ctx context.Context) process {
-	thread, id := caller(ctx)
-	if id == 0 {
-		return process{}
-	}
-	parent, _ := strconv.Atoi(statusLine(thread, "PPid"))
-	return process{thread, id, parent, statusLine(thread, "Threads") == "1"}
-}
-
-// is reports whether both are the same process, as far as can be told.
-func (p process) is(q process) bool { return p.id != 0 && p.id == q.id }
-
-// kin reports whether one has started the other, or somebody both, as a script
-// does with the program that reads a file and the one that writes it.
-func (p process) kin(q process) bool {
-	return p.is(q) || p.id != 0 && p.id == q.parent || q.id != 0 && q.id == p.parent || p.parent > 1 && p.parent == q.parent
-}
 
 // A reading is one version of a file that a process was given, or wrote.
 type reading struct {
