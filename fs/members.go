@@ -5,7 +5,6 @@ import (
 	iofs "io/fs"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 
@@ -27,22 +26,6 @@ func describeMember(m glanceapi.Member) member {
 type membersView struct {
 	t  *tree
 	id string // of the image
-}
-
-// changed is the mtime of what tells about an image.
-func (t *tree) changed(id string) func() time.Time {
-	return func() time.Time {
-		img, _ := t.catalog.known(id)
-		return changedAt(img)
-	}
-}
-
-// changedAt is when an image was changed, or made where the service does not say.
-func changedAt(img glanceapi.Image) time.Time {
-	if img.UpdatedAt.IsZero() {
-		return img.CreatedAt
-	}
-	return img.UpdatedAt
 }
 
 func (v membersView) list(ctx context.Context) (entries, error) {
@@ -74,44 +57,35 @@ func (v membersView) lookup(ctx context.Context, entry string) (child, error) {
 
 // memberOf makes the file of one member of an image.
 func (t *tree) memberOf(id, who, entry string) *text {
-	find := func(list []glanceapi.Member) ([]byte, error) {
-		i := slices.IndexFunc(list, func(m glanceapi.Member) bool { return m.ID == who })
-		if i < 0 {
-			return nil, iofs.ErrNotExist
-		}
-		return encodeJSON(describeMember(list[i]))
-	}
-	return &text{
-		node: node{t: t}, kind: "member", of: id + "/" + entry,
-		render: func(ctx context.Context) ([]byte, error) {
-			list, err := t.catalog.memberList(ctx, id)
-			if err != nil {
-				return nil, err
+	return t.membersText(id, identity{"member", id + "/" + entry},
+		func(list []glanceapi.Member) ([]byte, error) {
+			m, there := memberIn(list, who)
+			if !there {
+				return nil, iofs.ErrNotExist
 			}
-			return find(list)
+			return encodeJSON(describeMember(m))
 		},
-		size: func() int {
-			list, _ := t.catalog.knownMembers(id)
-			b, _ := find(list)
-			return len(b)
-		},
-		changed: t.changed(id),
-		put:     func(ctx context.Context, _ process, text []byte) error { return t.putMember(ctx, id, who, text) },
-	}
+		func(ctx context.Context, text []byte) error { return t.putMember(ctx, id, who, text) })
 }
 
 // memberFile makes the members.json of an image.
 func (t *tree) memberFile(id string) *text {
-	encode := func(list []glanceapi.Member) ([]byte, error) {
-		all := []member{}
-		for _, m := range list {
-			all = append(all, describeMember(m))
-		}
-		slices.SortFunc(all, func(x, y member) int { return strings.Compare(x.ID, y.ID) })
-		return encodeJSON(all)
-	}
+	return t.membersText(id, identity{"members.json", id},
+		func(list []glanceapi.Member) ([]byte, error) {
+			all := []member{}
+			for _, m := range list {
+				all = append(all, describeMember(m))
+			}
+			slices.SortFunc(all, func(x, y member) int { return strings.Compare(x.ID, y.ID) })
+			return encodeJSON(all)
+		},
+		func(ctx context.Context, text []byte) error { return t.putMembers(ctx, id, text) })
+}
+
+// membersText makes a text of what encode says of those an image is shared with.
+func (t *tree) membersText(id string, is identity, encode func([]glanceapi.Member) ([]byte, error), put func(context.Context, []byte) error) *text {
 	return &text{
-		node: node{t: t}, kind: "members.json", of: id,
+		node: node{t: t}, kind: is.kind, of: is.id,
 		render: func(ctx context.Context) ([]byte, error) {
 			list, err := t.catalog.memberList(ctx, id)
 			if err != nil {
@@ -128,6 +102,6 @@ func (t *tree) memberFile(id string) *text {
 			return len(b)
 		},
 		changed: t.changed(id),
-		put:     func(ctx context.Context, _ process, text []byte) error { return t.putMembers(ctx, id, text) },
+		put:     func(ctx context.Context, _ process, text []byte) error { return put(ctx, text) },
 	}
 }

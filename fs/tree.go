@@ -143,6 +143,22 @@ func (t *tree) own(a *fuse.Attr, mode uint32, changed time.Time) {
 	a.SetTimes(&changed, &changed, &changed)
 }
 
+// changed is the mtime of what tells about an image.
+func (t *tree) changed(id string) func() time.Time {
+	return func() time.Time {
+		img, _ := t.catalog.known(id)
+		return changedAt(img)
+	}
+}
+
+// changedAt is when an image was changed, or made where the service does not say.
+func changedAt(img glanceapi.Image) time.Time {
+	if img.UpdatedAt.IsZero() {
+		return img.CreatedAt
+	}
+	return img.UpdatedAt
+}
+
 // sized fills in the size, and the bytes of it that this host holds.
 func sized(a *fuse.Attr, size, held int64) {
 	a.Size, a.Blocks = uint64(size), uint64(held+511)/512
