@@ -2,9 +2,11 @@
 // the rules by which they show, and nothing else. It gets images from what the
 // image service's client offers, and bytes from the cache.
 //
-// Nodes hold an image's id and nothing that could not be found again from it;
-// their numbers are derived from what they are. Files are served without file
-// handles, so that a successor of this process could serve them too.
+// Nodes hold what they are, such as the data of an image of some id, and nothing
+// that could not be found again from that; their numbers are derived from it. So
+// another process can go on with the mount when this one ends. Image data is read
+// without a file handle; of the handles that other files have is written down what
+// they are handles of, see lasting.
 package fs
 
 import (
