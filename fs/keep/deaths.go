@@ -58,7 +58,7 @@ func (k *keeper) ended(w *worker, s *os.ProcessState) (bool, error) {
 		k.died(time.Since(w.since))
 	}
 	k.history.Restarts++
-	k.history.Last, k.history.At = why, time.Now()
+	k.history.Last = why
 	if k.heir != nil {
 		return k.succeed()
 	}

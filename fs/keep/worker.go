@@ -117,11 +117,10 @@ type Message struct {
 
 // A History is how often, and why, workers have followed each other.
 type History struct {
-	Restarts int       `json:"restarts"`
-	Last     string    `json:"last"` // why, the last time
-	At       time.Time `json:"at"`
-	Upgrades int       `json:"upgrades"` // that were asked for
-	Refused  string    `json:"refused"`  // why the last one came to nothing
+	Restarts int    `json:"restarts"`
+	Last     string `json:"last"`     // why, the last time
+	Upgrades int    `json:"upgrades"` // that were asked for
+	Refused  string `json:"refused"`  // why the last one came to nothing
 }
 
 // maxMessage is the longest datagram, in bytes.
