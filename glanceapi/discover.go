@@ -136,3 +136,20 @@ func (c *conn) versionsAt(ctx context.Context, path string) ([]string, error) {
 	}
 	return ids, nil
 }
+
+// lists fails unless there is a list of images at path, for this token. It asks once.
+func (c *conn) lists(ctx context.Context, path string) error {
+	resp, err := c.do(ctx, c.http, get(&c.count.metadata, path, nil, http.StatusOK))
+	if err != nil {
+		return err
+	}
+	b, err := c.whole(ctx, resp)
+	if err != nil {
+		return err
+	}
+	var doc struct{ Images json.RawMessage }
+	if json.Unmarshal(b, &doc) != nil || !isList(doc.Images) {
+		return badAnswer(resp, "no list of images: this is not an image service")
+	}
+	return nil
+}

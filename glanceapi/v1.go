@@ -2,7 +2,6 @@ package glanceapi
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -35,22 +34,7 @@ func (v v1) path(id string) string { return v.prefix + "/images/" + id }
 
 func (v v1) data(id string) (string, bool) { return v.path(id), false }
 
-// check fails unless the service lists images here, for this token. It asks once.
-func (v v1) check(ctx context.Context) error {
-	resp, err := v.do(ctx, v.http, get(&v.count.metadata, v.prefix+"/images?limit=1", nil, http.StatusOK))
-	if err != nil {
-		return err
-	}
-	b, err := v.whole(ctx, resp)
-	if err != nil {
-		return err
-	}
-	var doc struct{ Images json.RawMessage }
-	if json.Unmarshal(b, &doc) != nil || !isList(doc.Images) {
-		return badAnswer(resp, "no list of images: this is not an image service")
-	}
-	return nil
-}
+func (v v1) check(ctx context.Context) error { return v.lists(ctx, v.prefix+"/images?limit=1") }
 
 func (v v1) image(ctx context.Context, id string) (Image, error) {
 	r, err := v.record(ctx, id)

@@ -22,22 +22,7 @@ func (v v2) version() string { return "v2" }
 
 func (v v2) data(id string) (string, bool) { return "/v2/images/" + id + "/file", true }
 
-// check fails unless the service lists images here, for this token. It asks once.
-func (v v2) check(ctx context.Context) error {
-	resp, err := v.do(ctx, v.http, get(&v.count.metadata, "/v2/images?limit=1", nil, http.StatusOK))
-	if err != nil {
-		return err
-	}
-	b, err := v.whole(ctx, resp)
-	if err != nil {
-		return err
-	}
-	var doc struct{ Images json.RawMessage }
-	if json.Unmarshal(b, &doc) != nil || !isList(doc.Images) {
-		return badAnswer(resp, "no list of images: this is not an image service")
-	}
-	return nil
-}
+func (v v2) check(ctx context.Context) error { return v.lists(ctx, "/v2/images?limit=1") }
 
 func (v v2) image(ctx context.Context, id string) (Image, error) {
 	b, _, err := v.document(ctx, "/v2/images/"+id)
