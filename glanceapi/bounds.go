@@ -1,6 +1,7 @@
 package glanceapi
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -79,6 +80,23 @@ func decodeList[T interface{ weight() int }](c *conn, array json.RawMessage, dec
 		c.log.Warn("records that cannot be read left out of a list", "count", left, "first", first)
 	}
 	return all, err
+}
+
+// fetchList fetches the list that a JSON document has under key.
+func fetchList[T interface{ weight() int }](ctx context.Context, c *conn, path, key string, decode func([]byte) (T, error)) ([]T, error) {
+	b, _, err := c.document(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	var doc map[string]json.RawMessage
+	if err := json.Unmarshal(b, &doc); err != nil {
+		return nil, unreadable(path, err)
+	}
+	all, err := decodeList(c, doc[key], decode)
+	if err != nil {
+		return nil, unreadable(path, err)
+	}
+	return all, nil
 }
 
 // decodeRecord decodes one record, unless it is too large.

@@ -20,20 +20,9 @@ func (v v1) members(ctx context.Context, id string) ([]Member, error) {
 	if v.old() {
 		return nil, nil
 	}
-	path := v.path(id) + "/members"
-	b, _, err := v.document(ctx, path)
+	all, err := fetchList(ctx, v.conn, v.path(id)+"/members", "members", decodeMemberV1)
 	if err != nil {
 		return nil, err
-	}
-	var doc struct {
-		Members json.RawMessage `json:"members"`
-	}
-	if err := json.Unmarshal(b, &doc); err != nil {
-		return nil, unreadable(path, err)
-	}
-	all, err := decodeList(v.conn, doc.Members, decodeMemberV1)
-	if err != nil {
-		return nil, unreadable(path, err)
 	}
 	seen := map[string]bool{"": true} // the last releases can have a member twice
 	return slices.DeleteFunc(all, func(m Member) bool {
@@ -100,12 +89,25 @@ func (v v1) putMember(ctx context.Context, id string, m Member) error {
 	if err := v.sendMembers(ctx, id, v.path(id)+"/members/"+segment(m.ID), doc); err != nil {
 		return err
 	}
+	return v.tookMembers(ctx, id, membership{m.ID, *m.CanShare})
+}
+
+// A membership is what v1 is sent of a member.
+type membership struct {
+	ID       string `json:"member_id"`
+	CanShare bool   `json:"can_share"`
+}
+
+// tookMembers checks that the service has done what it was sent.
+func (v v1) tookMembers(ctx context.Context, id string, want ...membership) error {
 	have, err := v.members(ctx, id)
 	if err != nil {
 		return err
 	}
-	if now, there := find(have, m.ID); !there || *now.CanShare != *m.CanShare {
-		return fmt.Errorf("member %s of image %s: the service says it is done, and it is not: %w", m.ID, id, ErrConflict)
+	for _, w := range want {
+		if now, there := find(have, w.ID); !there || *now.CanShare != w.CanShare {
+			return fmt.Errorf("member %s of image %s: the service says it is done, and it is not: %w", w.ID, id, ErrConflict)
+		}
 	}
 	return nil
 }
@@ -146,10 +148,6 @@ func (v v1) replaceMembers(ctx context.Context, id string, all []Member) error {
 	if err != nil {
 		return err
 	}
-	type membership struct {
-		ID       string `json:"member_id"`
-		CanShare bool   `json:"can_share"`
-	}
 	want := make([]membership, 0, len(all))
 	for _, m := range all {
 		had, _ := find(have, m.ID)
@@ -165,35 +163,16 @@ func (v v1) replaceMembers(ctx context.Context, id string, all []Member) error {
 	if err := v.sendMembers(ctx, id, v.path(id)+"/members", doc); err != nil {
 		return err
 	}
-	if have, err = v.members(ctx, id); err != nil {
-		return err
-	}
-	for _, w := range want {
-		if now, there := find(have, w.ID); !there || *now.CanShare != w.CanShare {
-			return fmt.Errorf("member %s of image %s: the service says it is done, and it is not: %w", w.ID, id, ErrConflict)
-		}
-	}
-	return nil
+	return v.tookMembers(ctx, id, want...)
 }
 
 func (v v1) memberImages(ctx context.Context, project string) ([]MemberImage, error) {
 	if err := v.hasMembers(); err != nil {
 		return nil, err
 	}
-	path := v.prefix + "/shared-images/" + segment(project)
-	b, _, err := v.document(ctx, path)
+	all, err := fetchList(ctx, v.conn, v.prefix+"/shared-images/"+segment(project), "shared_images", decodeMemberImageV1)
 	if err != nil {
 		return nil, err
-	}
-	var doc struct {
-		Shared json.RawMessage `json:"shared_images"`
-	}
-	if err := json.Unmarshal(b, &doc); err != nil {
-		return nil, unreadable(path, err)
-	}
-	all, err := decodeList(v.conn, doc.Shared, decodeMemberImageV1)
-	if err != nil {
-		return nil, unreadable(path, err)
 	}
 	return slices.DeleteFunc(all, func(i MemberImage) bool { return !validID(i.ID) }), nil
 }

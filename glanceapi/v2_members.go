@@ -20,22 +20,12 @@ func membersPath(id string) string { return "/v2/images/" + id + "/members" }
 // members takes the refusal that images of another visibility than shared get
 // for what it says: they have no members.
 func (v v2) members(ctx context.Context, id string) ([]Member, error) {
-	b, _, err := v.document(ctx, membersPath(id))
+	all, err := fetchList(ctx, v.conn, membersPath(id), "members", decodeMemberV2)
 	if e, ok := refused(err, http.StatusForbidden); ok && strings.Contains(e.Message, "Only shared images have members") {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
-	}
-	var doc struct {
-		Members json.RawMessage `json:"members"`
-	}
-	if err := json.Unmarshal(b, &doc); err != nil {
-		return nil, unreadable(membersPath(id), err)
-	}
-	all, err := decodeList(v.conn, doc.Members, decodeMemberV2)
-	if err != nil {
-		return nil, unreadable(membersPath(id), err)
 	}
 	return slices.DeleteFunc(all, func(m Member) bool { return m.ID == "" }), nil
 }
