@@ -63,7 +63,7 @@ func mountFlags() []cli.Flag {
 	return []cli.Flag{
 		text("endpoint", "", "`URL` of an image service to use without Keystone"),
 		text("os-cloud", "", "`NAME` of the cloud in clouds.yaml"),
-		text("env-file", "", "`FILE` of OS_* variables, read anew on SIGHUP; with a - before it it may be missing"),
+		text("env-file", "", "`FILE` of OS_* variables, read anew on SIGHUP; given as -FILE it may be missing"),
 		text("api-version", "auto", "of the Images API: v1, v2, or auto for the newest that the service has"),
 		text("os-cacert", "", "PEM `FILE` of certificates to trust besides the system's"),
 		cacheDirFlag("`DIR` of this mount's own for image bytes"),
