@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
@@ -46,10 +45,7 @@ func TestAdopt(t *testing.T) {
 				t.Errorf("%d bytes held of %d", n, size)
 			}
 		}
-		s, err := Open(Config{Dir: dir, Size: 1 << 30, Timeout: time.Minute, Log: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			t.Fatal(err)
-		}
+		s := openIn(t, dir, 1<<30, time.Minute)
 		adopt(s)
 		s.Close()
 		for range 2 {
@@ -118,10 +114,7 @@ func TestAdoptEvicts(t *testing.T) {
 func TestAdoptReplaces(t *testing.T) {
 	dir, src := t.TempDir(), digested(ExtentSize+1)
 	session(t, dir, src, func(_ *Store, b *Blob) { check(t, b, src, BlockSize, 3*BlockSize) })
-	s, err := Open(Config{Dir: dir, Size: 1 << 30, Timeout: time.Minute, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := openIn(t, dir, 1<<30, time.Minute)
 	defer s.Close()
 	path, sums := draft(t, dir, src.data)
 	if err := s.Adopt("blob", src.digest, path, sums); err != nil {

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"math"
 	"math/rand/v2"
 	"os"
 	"sync"
@@ -24,6 +25,15 @@ func disk(t *testing.T, s *Store) (n int64) {
 		n += info.Sys().(*syscall.Stat_t).Blocks * 512
 	}
 	return n
+}
+
+// evictAll takes all that is here from the disk, as if there were no room at all.
+func evictAll(s *Store) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.room.limit, s.room.asked = 0, time.Now().Add(time.Hour)
+	s.evict(math.MaxInt)
+	s.room.asked = time.Time{}
 }
 
 func TestBudget(t *testing.T) {

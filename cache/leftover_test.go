@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"log/slog"
 	"testing"
 	"time"
 
@@ -13,10 +12,7 @@ import (
 func TestUnopenedKeepsItsBytes(t *testing.T) {
 	dir, src := t.TempDir(), digested(2*ExtentSize)
 	session(t, dir, src, func(_ *Store, b *Blob) { check(t, b, src, 0, b.Size()) })
-	s, err := Open(Config{Dir: dir, Size: 1 << 30, Timeout: time.Minute, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := openIn(t, dir, 1<<30, time.Minute)
 	defer s.Close()
 	used := s.Stats().Used
 	var limit unix.Rlimit

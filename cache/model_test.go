@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"log/slog"
-	"math"
 	"os"
 	"testing"
 	"time"
@@ -87,11 +86,7 @@ func (m *model) cut(t *rapid.T) {
 
 // evict makes room for a while for nothing.
 func (m *model) evict(*rapid.T) {
-	m.s.mu.Lock()
-	defer m.s.mu.Unlock()
-	m.s.room.limit, m.s.room.asked = 0, time.Now().Add(time.Hour)
-	m.s.evict(math.MaxInt)
-	m.s.room.asked = time.Time{}
+	evictAll(m.s)
 	m.lost = true
 }
 

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"testing"
 	"time"
@@ -25,10 +24,7 @@ func digested(size int64) *memory {
 // session opens the store in dir for as long as do takes.
 func session(t testing.TB, dir string, src *memory, do func(*Store, *Blob)) {
 	t.Helper()
-	s, err := Open(Config{Dir: dir, Size: 1 << 30, Timeout: time.Minute, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := openIn(t, dir, 1<<30, time.Minute)
 	defer s.Close()
 	b, err := s.Blob("blob", int64(len(src.data)), src.digest, src)
 	if err != nil {
@@ -89,10 +85,7 @@ func TestReopenedStoreFetchesNothing(t *testing.T) {
 func TestLeftoversAreEvictedFirst(t *testing.T) {
 	dir, old := t.TempDir(), newMemory(2*leftoverCut, false)
 	session(t, dir, old, func(_ *Store, b *Blob) { check(t, b, old, 0, b.Size()) })
-	s, err := Open(Config{Dir: dir, Size: leftoverCut + 4*ExtentSize, Timeout: time.Minute, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := openIn(t, dir, leftoverCut+4*ExtentSize, time.Minute)
 	defer s.Close()
 	src := newMemory(2*ExtentSize, false)
 	b, err := s.Blob("new", int64(len(src.data)), Digest{}, src)
@@ -167,7 +160,6 @@ func TestMismatch(t *testing.T) {
 	})
 }
 
-// Bytes that were spoiled on the way once are fetched anew, and match then.
 // A block that the disk did not take is a hole in the file, although readers have
 // it from memory.
 func TestHoleIsNotComplete(t *testing.T) {
@@ -200,6 +192,7 @@ func TestHoleIsNotComplete(t *testing.T) {
 	b.Release()
 }
 
+// Bytes that were spoiled on the way once are fetched anew, and match then.
 func TestMismatchOnTheWay(t *testing.T) {
 	src := digested(3 * BlockSize)
 	src.spoil = 1
@@ -257,10 +250,7 @@ func FuzzIndex(f *testing.F) {
 
 func BenchmarkOpen10000(b *testing.B) {
 	dir := b.TempDir()
-	s, err := Open(Config{Dir: dir, Size: 1 << 40, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		b.Fatal(err)
-	}
+	s := openIn(b, dir, 1<<40, 0)
 	s.Close()
 	for i := range 10000 {
 		path := s.path(Key(fmt.Sprint(i)))
@@ -271,10 +261,6 @@ func BenchmarkOpen10000(b *testing.B) {
 		}
 	}
 	for b.Loop() {
-		s, err := Open(Config{Dir: dir, Size: 1 << 40, Log: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			b.Fatal(err)
-		}
-		s.Close()
+		openIn(b, dir, 1<<40, 0).Close()
 	}
 }

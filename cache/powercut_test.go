@@ -3,12 +3,10 @@ package cache
 import (
 	"bytes"
 	"errors"
-	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 )
 
 // snapshot is a blob's two files at one moment.
@@ -74,12 +72,8 @@ func TestPowerCuts(t *testing.T) {
 	var life []snapshot
 	session(t, t.TempDir(), src, func(s *Store, b *Blob) {
 		for range 30 {
-			if r.IntN(4) == 0 { // evict all that is here
-				s.mu.Lock()
-				s.room.limit, s.room.asked = 0, time.Now().Add(time.Hour)
-				s.evict(math.MaxInt)
-				s.room.asked = time.Time{}
-				s.mu.Unlock()
+			if r.IntN(4) == 0 {
+				evictAll(s)
 			}
 			for range 1 + r.IntN(10) {
 				check(t, b, src, r.Int64N(b.Size()), 1+r.Int64N(3*BlockSize))

@@ -77,9 +77,7 @@ func TestStreamBeingOpenedIsShared(t *testing.T) {
 	wg.Go(func() { check(t, b, src, 0, BlockSize+1000) })
 	<-asked
 	wg.Go(func() { check(t, b, src, BlockSize+2000, 1000) })
-	for waiting(b) < 2 {
-		time.Sleep(time.Millisecond)
-	}
+	becomes(t, "both wait", func() bool { return waiting(b) == 2 })
 	close(answer)
 	wg.Wait()
 	if most := src.most(); most != 1 {
@@ -147,8 +145,7 @@ func TestWokenWithinBlock(t *testing.T) {
 			return ctx.Err()
 		}
 	}
-	src.data = src.data[:BlockSize]
-	b := blob(t, open(t, 1<<30, time.Minute), &memory{data: src.data, given: src.given, gate: src.gate, whole: false})
+	b := blob(t, open(t, 1<<30, time.Minute), src)
 	defer close(half)
 	small := &shortReads{Source: b.src, n: 1000}
 	b.store.mu.Lock()
@@ -214,15 +211,7 @@ func TestInterruptedReaderLeavesAlone(t *testing.T) {
 	}()
 	var wg sync.WaitGroup
 	wg.Go(func() { check(t, b, src, 50, 100) })
-	for { // until both wait
-		b.store.mu.Lock()
-		waiting := len(b.runs) == 1 && len(b.runs[0].waiters) == 2
-		b.store.mu.Unlock()
-		if waiting {
-			break
-		}
-		time.Sleep(time.Millisecond)
-	}
+	becomes(t, "both wait", func() bool { return waiting(b) == 2 })
 	cancel()
 	if err := <-left; !errors.Is(err, context.Canceled) {
 		t.Errorf("interrupted read: %v", err)

@@ -129,13 +129,21 @@ func (m *memory) opened() int {
 	return m.opens
 }
 
+// open opens a store with nothing in it, for as long as the test lasts.
 func open(t testing.TB, size int64, timeout time.Duration) *Store {
 	t.Helper()
-	s, err := Open(Config{Dir: t.TempDir(), Size: size, Timeout: timeout, Log: slog.New(slog.DiscardHandler)})
+	s := openIn(t, t.TempDir(), size, timeout)
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// openIn opens the store in dir, which is for the caller to close.
+func openIn(t testing.TB, dir string, size int64, timeout time.Duration) *Store {
+	t.Helper()
+	s, err := Open(Config{Dir: dir, Size: size, Timeout: timeout, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { s.Close() })
 	return s
 }
 

@@ -63,9 +63,7 @@ func TestClosedStore(t *testing.T) {
 		_, err := b.ReadAt(context.Background(), make([]byte, 10), 0)
 		done <- err
 	}()
-	for src.opened() == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	becomes(t, "a stream is open", func() bool { return src.opened() > 0 })
 	s.Close()
 	if err := <-done; !errors.Is(err, ErrClosed) {
 		t.Errorf("got %v", err)

@@ -290,9 +290,7 @@ func TestFileInUseIsNotPunched(t *testing.T) {
 		t.Fatal(err)
 	}
 	rest(b)
-	for b.Mismatches() == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	becomes(t, "it does not match", func() bool { return b.Mismatches() > 0 })
 	got, err := io.ReadAll(io.NewSectionReader(f, BlockSize, 2*BlockSize))
 	if err != nil || !bytes.Equal(got, src.data[BlockSize:]) {
 		t.Errorf("the file in use has other bytes than it had: %v", err)
