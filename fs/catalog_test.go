@@ -111,15 +111,7 @@ func TestListingAfterLeaving(t *testing.T) {
 	// What has changed is told at once, and does not show it; all takes longer.
 	s.SetFaults(glancetest.Fault{Match: func(r *http.Request) bool { return r.Method == http.MethodGet && !r.URL.Query().Has("updated_at") }, Latency: 200 * time.Millisecond})
 	ids(t, c)
-	r, err := http.NewRequest(http.MethodDelete, s.URL+"/v2/images/"+all[0], nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	answer, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	answer.Body.Close()
+	remove(t, s, all[0])
 	c.joined(all[0], false)
 	begun := time.Now()
 	// A busy machine's answer may come after the caller's patience.

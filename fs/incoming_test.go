@@ -2,11 +2,9 @@ package fs
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	iofs "io/fs"
-	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -14,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"glancefs/cache"
 	"glancefs/glanceapi/glancetest"
 	"glancefs/glanceapi/server"
 )
@@ -23,12 +20,7 @@ import (
 // prepare may fill.
 func incomingOf(t *testing.T, s *glancetest.Server, prepare func(dir string)) *incoming {
 	t.Helper()
-	dir, log := t.TempDir(), slog.New(slog.DiscardHandler)
-	store, err := cache.Open(cache.Config{Dir: dir, Size: 1 << 30, Timeout: time.Second, Log: log})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { store.Close() })
+	dir := t.TempDir()
 	drafts := filepath.Join(dir, "drafts")
 	if err := os.Mkdir(drafts, 0o700); err != nil {
 		t.Fatal(err)
@@ -36,16 +28,7 @@ func incomingOf(t *testing.T, s *glancetest.Server, prepare func(dir string)) *i
 	if prepare != nil {
 		prepare(drafts)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	t.Cleanup(cancel)
-	tr := &tree{service: client(t, s), store: store, cacheDir: dir, log: log, notices: make(chan notice, maxNotices)}
-	tr.catalog = newCatalog(ctx, tr.service, time.Minute, log)
-	tr.incoming, err = newIncoming(tr, drafts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(tr.incoming.stop)
-	return tr.incoming
+	return planted(t, s, dir, 1<<30).incoming
 }
 
 // leave writes a file as an earlier mount has left it.
