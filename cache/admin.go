@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 	"time"
@@ -128,28 +127,4 @@ func (b *Blob) scrubBlock(off int64) {
 	if len(bad) > 0 {
 		b.spoiled(e, bad, false)
 	}
-}
-
-// Prune evicts until the store is within its budget, and returns how many
-// bytes that freed.
-func (s *Store) Prune() int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	before := s.room.used
-	s.evict(math.MaxInt)
-	return before - s.room.used
-}
-
-// Mismatches returns the keys of open blobs whose sources send other bytes
-// than their digests are of.
-func (s *Store) Mismatches() []Key {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var keys []Key
-	for _, b := range s.blobs {
-		if b.row > 0 {
-			keys = append(keys, b.key)
-		}
-	}
-	return keys
 }

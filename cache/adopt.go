@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
-	"hash"
 	"hash/crc32"
 	"math"
 	"os"
@@ -131,18 +130,4 @@ func (b *Blob) writeIndex(index *os.File, sums *Sums) error {
 		w.Write(r[:])
 	}
 	return w.Flush()
-}
-
-// Hash returns a hash by which a digest is made, or nil where the algorithm is
-// not known.
-func (d Digest) Hash() hash.Hash { return newHash(d.Algo) }
-
-// MakeRoom evicts down to the budget and the free space that the store leaves to
-// others, as they are now, and returns how many bytes that freed: for whoever
-// finds no room on the same file system.
-func (s *Store) MakeRoom() int64 {
-	s.mu.Lock()
-	s.room.full()
-	s.mu.Unlock()
-	return s.Prune()
 }

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"errors"
+	"math"
 	"math/bits"
 	"path/filepath"
 	"time"
@@ -69,6 +70,26 @@ func (s *Store) evict(most int) {
 		}
 		s.clear(e)
 	}
+}
+
+// Prune evicts until the store is within its budget, and returns how many
+// bytes that freed.
+func (s *Store) Prune() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before := s.room.used
+	s.evict(math.MaxInt)
+	return before - s.room.used
+}
+
+// MakeRoom evicts down to the budget and the free space that the store leaves to
+// others, as they are now, and returns how many bytes that freed: for whoever
+// finds no room on the same file system.
+func (s *Store) MakeRoom() int64 {
+	s.mu.Lock()
+	s.room.full()
+	s.mu.Unlock()
+	return s.Prune()
 }
 
 // evictDoomed drops one doomed blob that nobody uses. Called with mu held.

@@ -37,6 +37,20 @@ func (s *Store) OnMismatch(tell func(Key)) {
 	s.dropped = tell
 }
 
+// Mismatches returns the keys of open blobs whose sources send other bytes
+// than their digests are of.
+func (s *Store) Mismatches() []Key {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var keys []Key
+	for _, b := range s.blobs {
+		if b.row > 0 {
+			keys = append(keys, b.key)
+		}
+	}
+	return keys
+}
+
 // dropBlocks makes all blocks of b absent. Called with mu held; gives it up
 // while punching.
 func (s *Store) dropBlocks(b *Blob) {

@@ -70,6 +70,10 @@ func newHash(algo string) hash.Hash {
 	return nil
 }
 
+// Hash returns a hash by which a digest is made, or nil where the algorithm is
+// not known.
+func (d Digest) Hash() hash.Hash { return newHash(d.Algo) }
+
 // CanVerify reports whether digests of that algorithm can be checked.
 func CanVerify(algo string) bool { return newHash(algo) != nil }
 
