@@ -18,9 +18,6 @@ import (
 	"glancefs/fs/diskformat"
 )
 
-// errorAttr tells why a draft is no image.
-const errorAttr = "user.glancefs.error"
-
 var (
 	_ = (gofs.NodeGetxattrer)((*draftFile)(nil))
 	_ = (gofs.NodeListxattrer)((*draftFile)(nil))

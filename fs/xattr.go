@@ -7,14 +7,17 @@ import (
 	"strings"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"glancefs/glanceapi"
 )
 
 const (
-	fieldPrefix    = "user.glance."
-	heldAttr       = "user.glancefs.cached"
-	verifiedAttr   = "user.glancefs.verified"
-	unverifiedAttr = "user.glancefs.unverified"
+	fieldPrefix    = "user.glance."             // before a key of meta.json, or a property's
+	heldAttr       = "user.glancefs.cached"     // how many bytes of the data this host holds
+	verifiedAttr   = "user.glancefs.verified"   // whether they are known to be right: yes, no or unknown
+	unverifiedAttr = "user.glancefs.unverified" // why the last check of the whole image came to nothing
+	errorAttr      = "user.glancefs.error"      // why a draft is no image, or the last change came to nothing
 )
 
 // attributes returns the extended attributes of an image: every key of
@@ -97,4 +100,61 @@ func answerNames(names []string, dest []byte) (uint32, syscall.Errno) {
 		return 0, 0
 	}
 	return answer(strings.Join(names, "\x00")+"\x00", dest)
+}
+
+// setxattr changes one field or property of an image. Names that are none are
+// refused in the way that lets cp -a go on.
+func (t *tree) setxattr(ctx context.Context, id, name, value string, flags uint32) syscall.Errno {
+	key, ok := strings.CutPrefix(name, fieldPrefix)
+	if !ok {
+		return errnoUnsupported
+	}
+	have, there, err := t.attribute(ctx, id, name)
+	switch {
+	case err != nil:
+	case there && flags&unix.XATTR_CREATE != 0:
+		return errnoExists
+	case !there && flags&unix.XATTR_REPLACE != 0:
+		err = errNoAttr
+	case there && have == value && isFixed(key):
+		return 0 // who copies attributes sets all of them
+	default:
+		err = t.setAttr(ctx, id, func() (glanceapi.Change, error) { return attrChange(key, value) })
+	}
+	return t.told("image/"+id, "set "+name+" of image "+id, err)
+}
+
+// removexattr takes a field or property away from an image.
+func (t *tree) removexattr(ctx context.Context, id, name string) syscall.Errno {
+	key, ok := strings.CutPrefix(name, fieldPrefix)
+	if !ok {
+		return errnoUnsupported
+	}
+	_, there, err := t.attribute(ctx, id, name)
+	switch {
+	case err != nil:
+	case !there:
+		err = errNoAttr
+	default:
+		err = t.setAttr(ctx, id, func() (glanceapi.Change, error) { return attrRemoval(key) })
+	}
+	return t.told("image/"+id, "remove "+name+" of image "+id, err)
+}
+
+// attribute returns what is known of an attribute of an image.
+func (t *tree) attribute(ctx context.Context, id, name string) (value string, there bool, err error) {
+	img, err := t.catalog.recall(ctx, id)
+	if err != nil {
+		return "", false, err
+	}
+	value, there = t.attributes(img)[name]
+	return value, there, nil
+}
+
+func (t *tree) setAttr(ctx context.Context, id string, change func() (glanceapi.Change, error)) error {
+	ch, err := change()
+	if err != nil {
+		return err
+	}
+	return t.alter(ctx, id, func(ctx context.Context) error { return t.update(ctx, id, ch) })
 }
