@@ -24,6 +24,13 @@ const maxNotices = 64
 // are doing.
 func (t *tree) stale(dir, name string) { t.tell(notice{dir: dir, name: name}) }
 
+// staleName does so of the entry of a name in by-name/, if it has one.
+func (t *tree) staleName(name string) {
+	if entry, ok := plainEntry(name, t.idSuffix()); ok {
+		t.stale("by-name", entry)
+	}
+}
+
 // staleBelow does so of entries of the directories in one.
 func (t *tree) staleBelow(dir, name string) { t.tell(notice{dir: dir, name: name, below: true}) }
 

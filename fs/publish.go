@@ -177,9 +177,7 @@ func (in *incoming) mkdir(ctx context.Context, name string) (glanceapi.Image, er
 	in.keepLink(name)
 	in.changed = time.Now()
 	in.mu.Unlock()
-	if entry, ok := plainEntry(img.Name, in.t.idSuffix()); ok {
-		in.t.stale("by-name", entry)
-	}
+	in.t.staleName(img.Name)
 	return img, nil
 }
 

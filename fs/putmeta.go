@@ -104,8 +104,6 @@ func (t *tree) renamed(images ...glanceapi.Image) {
 			continue // of which nothing was known
 		}
 		t.stale("by-name", uniqueEntry(img))
-		if entry, ok := plainEntry(img.Name, t.idSuffix()); ok {
-			t.stale("by-name", entry)
-		}
+		t.staleName(img.Name)
 	}
 }

@@ -183,9 +183,7 @@ func (in *incoming) succeed(d *draft, u *upload, s *spool, img glanceapi.Image) 
 	}
 	in.unwatch()
 	in.t.log.Info("image made", "name", img.Name, "image", img.ID, "size", img.Size)
-	if entry, ok := plainEntry(img.Name, in.t.idSuffix()); ok {
-		in.t.stale("by-name", entry)
-	}
+	in.t.staleName(img.Name)
 }
 
 // replace puts a link to the image where the draft's name was, or is to be, unless
