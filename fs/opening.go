@@ -31,6 +31,12 @@ type opening struct {
 	caught  bool // who wrote first had a use for SIGINT
 }
 
+// opening makes an opening of a draft with the flags of open(2). It counts no writer.
+func (in *incoming) opening(d *draft, file *os.File, flags uint32) *opening {
+	mode := flags & syscall.O_ACCMODE
+	return &opening{draft: d, in: in, file: file, writes: mode != syscall.O_RDONLY, reads: mode != syscall.O_WRONLY}
+}
+
 // open opens a draft.
 func (in *incoming) open(ctx context.Context, d *draft, flags uint32) (gofs.FileHandle, uint32, syscall.Errno) {
 	if flags&openAgain != 0 {
@@ -45,8 +51,7 @@ func (in *incoming) open(ctx context.Context, d *draft, flags uint32) (gofs.File
 
 // opened makes an opening of a draft's bytes, which it closes.
 func (in *incoming) opened(ctx context.Context, d *draft, file *os.File, flags uint32) (gofs.FileHandle, uint32, syscall.Errno) {
-	mode := flags & syscall.O_ACCMODE
-	o := &opening{draft: d, in: in, file: file, writes: mode != syscall.O_RDONLY, reads: mode != syscall.O_WRONLY}
+	o := in.opening(d, file, flags)
 	if !o.writes {
 		return o, fuse.FOPEN_NOFLUSH, 0
 	}
@@ -69,8 +74,7 @@ func (in *incoming) reopen(ctx context.Context, d *draft, flags uint32) (gofs.Fi
 	if err != nil {
 		return nil, 0, in.t.errno("open a draft again", err)
 	}
-	mode := flags & syscall.O_ACCMODE
-	o := &opening{draft: d, in: in, file: file, writes: mode != syscall.O_RDONLY, reads: mode != syscall.O_WRONLY}
+	o := in.opening(d, file, flags)
 	_, o.opener = caller(ctx)
 	d.mu.Lock()
 	defer d.mu.Unlock()
