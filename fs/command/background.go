@@ -29,12 +29,7 @@ const (
 // until then, because an automounter that waits for the mount lets nobody else
 // near the directory.
 func background(c *cli.Context, dir string) error {
-	args := []string{"--" + detachFlag}
-	for _, name := range c.LocalFlagNames() {
-		if name != backgroundFlag {
-			args = append(args, fmt.Sprintf("--%s=%v", name, c.Value(name)))
-		}
-	}
+	args := append([]string{"--" + detachFlag}, givenFlags(c, backgroundFlag)...)
 	cmd, err := mountProcess(c.Context, append(args, "--", dir)...)
 	if err != nil {
 		return failure{err, exitSystem}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
@@ -84,10 +85,12 @@ func nameProcess(name string) {
 	}
 }
 
-// givenFlags are the flags of c that were given, in whichever way.
-func givenFlags(c *cli.Context) (args []string) {
+// givenFlags are the flags of c that were given, in whichever way, but for some.
+func givenFlags(c *cli.Context, but ...string) (args []string) {
 	for _, name := range c.LocalFlagNames() {
-		args = append(args, fmt.Sprintf("--%s=%v", name, c.Value(name)))
+		if !slices.Contains(but, name) {
+			args = append(args, fmt.Sprintf("--%s=%v", name, c.Value(name)))
+		}
 	}
 	return args
 }
