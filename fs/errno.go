@@ -5,6 +5,7 @@ import (
 	"errors"
 	iofs "io/fs"
 	"log/slog"
+	"slices"
 	"syscall"
 	"time"
 
@@ -83,6 +84,11 @@ var errnos = []struct {
 	{iofs.ErrExist, syscall.EEXIST},
 	{iofs.ErrInvalid, syscall.EINVAL},
 	{errors.ErrUnsupported, syscall.ENOTSUP},
+}
+
+// isOneOf reports whether err is any of several.
+func isOneOf(err error, several ...error) bool {
+	return slices.ContainsFunc(several, func(one error) bool { return errors.Is(err, one) })
 }
 
 // errnoOf returns what a user sees of err, unless that is EIO.

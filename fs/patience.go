@@ -176,9 +176,7 @@ func (c *catalog) waitedInVain() {
 
 // isRefusal reports whether err is an answer all the same.
 func isRefusal(err error) bool {
-	return slices.ContainsFunc([]error{iofs.ErrNotExist, iofs.ErrPermission, iofs.ErrInvalid, errors.ErrUnsupported}, func(no error) bool {
-		return errors.Is(err, no)
-	})
+	return isOneOf(err, iofs.ErrNotExist, iofs.ErrPermission, iofs.ErrInvalid, errors.ErrUnsupported)
 }
 
 // patience is how long a caller with an answer in hand waits for a newer one; 0 is

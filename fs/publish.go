@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	iofs "io/fs"
-	"slices"
 	"time"
 
 	"glancefs/cache"
@@ -135,9 +134,7 @@ func (in *incoming) reserve(ctx context.Context, w *wish, r attempt) (*attempt, 
 
 // refused reports whether err says for certain that nothing was done.
 func refused(err error) bool {
-	return slices.ContainsFunc([]error{iofs.ErrExist, iofs.ErrInvalid, iofs.ErrPermission, glanceapi.ErrTooLarge}, func(no error) bool {
-		return errors.Is(err, no)
-	})
+	return isOneOf(err, iofs.ErrExist, iofs.ErrInvalid, iofs.ErrPermission, glanceapi.ErrTooLarge)
 }
 
 // mkdir makes an image without data, and a link to it.
