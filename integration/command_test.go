@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -98,6 +99,27 @@ func run(tb testing.TB, name string, args ...string) []byte {
 		tb.Fatal(err)
 	}
 	return out
+}
+
+// piped starts a program whose output is read while it runs, and which ends with the
+// test at the latest.
+func piped(tb testing.TB, name string, args ...string) (*exec.Cmd, io.Reader) {
+	tb.Helper()
+	require(tb)
+	ctx, cancel := context.WithTimeout(tb.Context(), patience)
+	tb.Cleanup(cancel)
+	c, err := command(ctx, nil, name, args...)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	out, err := c.StdoutPipe()
+	if err == nil {
+		err = c.Start()
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return c, out
 }
 
 // eventually asks again until ok says yes, and gives up with what after patience.

@@ -134,22 +134,13 @@ func TestPassthroughOutlives(t *testing.T) {
 	if v := verified(t, file); v != "yes" {
 		t.Fatalf("verified: %q", v)
 	}
-	reader, err := command(t.Context(), nil, "sh", "-c", `exec <"$1"; echo; read x <"$2"; cat`, "sh", file, pipe(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := reader.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := reader.Start(); err != nil {
-		t.Fatal(err)
-	}
+	fifo := pipe(t)
+	reader, out := piped(t, "sh", "-c", `exec <"$1"; echo; read x <"$2"; cat`, "sh", file, fifo)
 	if _, err := io.ReadFull(out, make([]byte, 1)); err != nil { // it has the file open
 		t.Fatal(err)
 	}
 	m.Kill9(t)
-	if err := os.WriteFile(reader.Args[len(reader.Args)-1], []byte("\n"), 0); err != nil {
+	if err := os.WriteFile(fifo, []byte("\n"), 0); err != nil {
 		t.Fatal(err)
 	}
 	got, err := io.ReadAll(out)

@@ -102,23 +102,13 @@ func TestLarge(t *testing.T) {
 // were once n had come, and then how many in all.
 func readNames(tb testing.TB, dir string, n int) func() int {
 	tb.Helper()
-	ls, err := command(tb.Context(), nil, "python3", "-c", `
+	ls, out := piped(tb, "python3", "-c", `
 import os, sys
 n = 0
 for e in os.scandir(sys.argv[1]):
     n += 1
     if n == int(sys.argv[2]): print(n, flush=True)
 print(n)`, dir, fmt.Sprint(n))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	out, err := ls.StdoutPipe()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	if err := ls.Start(); err != nil {
-		tb.Fatal(err)
-	}
 	tb.Cleanup(func() { ls.Wait() })
 	return func() (n int) {
 		tb.Helper()

@@ -25,17 +25,7 @@ func TestWhatIsOpenStays(t *testing.T) {
 			m := mount(t, "--endpoint", s.URL, "--refresh", "100ms")
 			file := filepath.Join(m.Dir, "images", id, "data")
 			fifo := pipe(t)
-			reader, err := command(t.Context(), nil, "sh", "-c", `exec <"$1"; head -c 1000 >/dev/null; dd bs=1M iflag=direct of=/dev/null status=none <"$1"; echo; read x <"$2"; stat -L -c %s /dev/stdin; sha512sum <&0`, "sh", file, fifo)
-			if err != nil {
-				t.Fatal(err)
-			}
-			out, err := reader.StdoutPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := reader.Start(); err != nil {
-				t.Fatal(err)
-			}
+			reader, out := piped(t, "sh", "-c", `exec <"$1"; head -c 1000 >/dev/null; dd bs=1M iflag=direct of=/dev/null status=none <"$1"; echo; read x <"$2"; stat -L -c %s /dev/stdin; sha512sum <&0`, "sh", file, fifo)
 			if _, err := io.ReadFull(out, make([]byte, 1)); err != nil {
 				t.Fatal(err)
 			}
@@ -44,7 +34,7 @@ func TestWhatIsOpenStays(t *testing.T) {
 				method, path = http.MethodPost, path+"/actions/deactivate"
 			}
 			run(t, "curl", "-sSf", "-X", method, s.URL+path)
-			err = eventually("it not to be opened any more", func() (bool, error) {
+			err := eventually("it not to be opened any more", func() (bool, error) {
 				_, err := try(nil, "cat", file)
 				return err != nil, errors.New("it can still be opened")
 			})
