@@ -14,6 +14,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -100,25 +101,22 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // change the record before it is kept.
 func (s *Server) Add(tb testing.TB, name string, data []byte, opts ...func(*server.Record)) string {
 	tb.Helper()
-	rec := server.Record{Name: &name, DiskFormat: "raw", ContainerFormat: "bare"}
-	for _, opt := range opts {
-		opt(&rec)
-	}
-	added, err := s.Images.Add(rec, bytes.NewReader(data))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return added.ID
+	return s.add(tb, name, bytes.NewReader(data), opts)
 }
 
 // AddQueued adds an image that waits for its data and returns its id.
 func (s *Server) AddQueued(tb testing.TB, name string, opts ...func(*server.Record)) string {
 	tb.Helper()
+	return s.add(tb, name, nil, opts)
+}
+
+func (s *Server) add(tb testing.TB, name string, data io.Reader, opts []func(*server.Record)) string {
+	tb.Helper()
 	rec := server.Record{Name: &name, DiskFormat: "raw", ContainerFormat: "bare"}
 	for _, opt := range opts {
 		opt(&rec)
 	}
-	added, err := s.Images.Add(rec, nil)
+	added, err := s.Images.Add(rec, data)
 	if err != nil {
 		tb.Fatal(err)
 	}
