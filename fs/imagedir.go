@@ -88,7 +88,7 @@ func (d *imageDir) text(name string) *text {
 func (d *imageDir) Create(ctx context.Context, name string, flags, _ uint32, out *fuse.EntryOut) (*gofs.Inode, gofs.FileHandle, uint32, syscall.Errno) {
 	err := error(iofs.ErrExist)
 	if !d.has(name) && d.t.edits.scratch.find(d.id, name) == nil {
-		_, err = d.t.edits.scratch.add(d.id, name, who(ctx), nil)
+		err = d.t.edits.scratch.add(d.id, name, who(ctx), nil)
 	}
 	if err != nil {
 		return nil, nil, 0, d.t.errno("create "+name, err)
@@ -166,6 +166,5 @@ func (d *imageDir) copyAs(ctx context.Context, old, name string) error {
 	if err != nil {
 		return err
 	}
-	_, err = d.t.edits.scratch.add(d.id, name, who(ctx), text)
-	return err
+	return d.t.edits.scratch.add(d.id, name, who(ctx), text)
 }

@@ -59,17 +59,16 @@ func (p *scratchpad) list(image string) map[string]*scratch {
 }
 
 // add makes a file in place of what had its name.
-func (p *scratchpad) add(image, name string, by process, text []byte) (*scratch, error) {
+func (p *scratchpad) add(image, name string, by process, text []byte) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.tidy()
 	if p.n >= maxScratch {
-		return nil, errTooMany
+		return errTooMany
 	}
 	p.serial++
-	s := &scratch{serial: p.serial, text: text, writer: by, touched: time.Now()}
-	p.put(image, name, s)
-	return s, nil
+	p.put(image, name, &scratch{serial: p.serial, text: text, writer: by, touched: time.Now()})
+	return nil
 }
 
 // put gives a file a name. Called with mu held.
