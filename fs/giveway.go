@@ -3,8 +3,8 @@ package fs
 import "time"
 
 // drainLimit is how long a process that gives way waits for requests that it is
-// at. What takes longer the next one is asked again.
-const drainLimit = 300 * time.Millisecond
+// at, while all others wait. What takes longer the next one is asked again.
+const drainLimit = 100 * time.Millisecond
 
 // GiveWay ends what can be ended while the mount goes on, for another process to
 // serve it: requests are not answered any more, and uploads are stopped. This
