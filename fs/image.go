@@ -58,8 +58,10 @@ func (d *imageData) stat(ctx context.Context, a *fuse.Attr) error {
 	}
 	d.t.own(a, syscall.S_IFREG|0o444, changedAt(img))
 	// Whatever becomes of the image, its size stays: a file that shrinks reads
-	// as one that has ended.
-	sized(a, max(img.Size, 0), d.t.held(img))
+	// as one that has ended. Nor is it ever without a block: tar -S does not read
+	// what has none, and archives zeros.
+	size := max(img.Size, 0)
+	sized(a, size, max(d.t.held(img), min(size, 1)))
 	return nil
 }
 
