@@ -3,6 +3,7 @@ package fs
 import (
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -71,16 +72,32 @@ func fusermount(args ...string) error {
 	return nil
 }
 
-// resolve makes dir absolute and free of symbolic links, without touching the
-// last component.
+// maxLinks is how many symbolic links a mountpoint may be behind, as the kernel has it.
+const maxLinks = 40
+
+// resolve makes dir absolute and free of symbolic links, as the mount table has it,
+// without asking what is mounted there, which may hang: that a directory is no link the
+// kernel says by itself.
 func resolve(dir string) (string, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return "", err
 	}
-	parent, err := filepath.EvalSymlinks(filepath.Dir(dir))
-	if err != nil {
-		return "", err
+	for range maxLinks {
+		parent, err := filepath.EvalSymlinks(filepath.Dir(dir))
+		if err != nil {
+			return "", err
+		}
+		dir = filepath.Join(parent, filepath.Base(dir))
+		to, err := os.Readlink(dir)
+		switch {
+		case err != nil:
+			return dir, nil
+		case filepath.IsAbs(to):
+			dir = filepath.Clean(to)
+		default:
+			dir = filepath.Join(parent, to)
+		}
 	}
-	return filepath.Join(parent, filepath.Base(dir)), nil
+	return "", fmt.Errorf("%s: too many symbolic links", dir)
 }
