@@ -1,9 +1,12 @@
 package command
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
+	"os"
+	"path/filepath"
 	"text/tabwriter"
 	"time"
 
@@ -25,6 +28,34 @@ func cacheCommand() *cli.Command {
 	}
 }
 
+func cacheDirFlag(usage string) cli.Flag {
+	return &cli.StringFlag{
+		Name: "cache-dir", Value: defaultCacheDir(), DefaultText: "/var/cache/glancefs, for users ~/.cache/glancefs",
+		Usage: usage, EnvVars: []string{"GLANCEFS_CACHE_DIR"},
+	}
+}
+
+func defaultCacheDir() string {
+	if os.Getuid() == 0 {
+		return "/var/cache/glancefs"
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(dir, "glancefs")
+}
+
+// cacheDir is the directory of the cache. No name at all is that of the current
+// directory to the system, and nobody means that.
+func cacheDir(c *cli.Context) (string, error) {
+	dir := c.String("cache-dir")
+	if dir == "" {
+		return "", errors.New("--cache-dir: no directory is named, and without HOME there is no default")
+	}
+	return dir, nil
+}
+
 // verified names the states of a check.
 func verified(v cache.Verification, digest cache.Digest) string {
 	switch {
@@ -39,7 +70,11 @@ func verified(v cache.Verification, digest cache.Digest) string {
 }
 
 func cacheList(c *cli.Context) error {
-	all, err := cache.List(c.String("cache-dir"))
+	dir, err := cacheDir(c)
+	if err != nil {
+		return err
+	}
+	all, err := cache.List(dir)
 	if err != nil {
 		return failure{err, exitSystem}
 	}
@@ -53,9 +88,13 @@ func cacheList(c *cli.Context) error {
 
 // openCache takes the cache directory for one command.
 func openCache(c *cli.Context, size int64) (*cache.Store, error) {
+	dir, err := cacheDir(c)
+	if err != nil {
+		return nil, err
+	}
 	// What is spoiled is told by the command itself.
 	log := slog.New(slog.NewTextHandler(c.App.ErrWriter, &slog.HandlerOptions{Level: slog.LevelError}))
-	s, err := cache.Open(cache.Config{Dir: c.String("cache-dir"), Made: true, Size: size, Log: log})
+	s, err := cache.Open(cache.Config{Dir: dir, Made: true, Size: size, Log: log})
 	if err != nil {
 		return nil, failure{err, exitSystem}
 	}

@@ -131,5 +131,8 @@ func one(c *cli.Context, what string) (string, error) {
 	default:
 		return "", fmt.Errorf("%s takes one argument, %s: %q is one too many; flags go before it", c.Command.Name, what, c.Args().Get(1))
 	}
+	if c.Args().First() == "" { // which would be the current directory
+		return "", fmt.Errorf("%s takes a %s, and what it is given is empty", c.Command.Name, what)
+	}
 	return c.Args().First(), nil
 }

@@ -110,24 +110,6 @@ func serveMount(c *cli.Context, dir string, t *turn) error {
 	return m.serve(c.Context, t, hangups)
 }
 
-func cacheDirFlag(usage string) cli.Flag {
-	return &cli.StringFlag{
-		Name: "cache-dir", Value: defaultCacheDir(), DefaultText: "/var/cache/glancefs, for users ~/.cache/glancefs",
-		Usage: usage, EnvVars: []string{"GLANCEFS_CACHE_DIR"},
-	}
-}
-
-func defaultCacheDir() string {
-	if os.Getuid() == 0 {
-		return "/var/cache/glancefs"
-	}
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		return ""
-	}
-	return filepath.Join(dir, "glancefs")
-}
-
 // A mounted is a mount and what is behind it.
 type mounted struct {
 	*fs.Mount
@@ -151,7 +133,10 @@ func newSettings(c *cli.Context, dir string) (s settings, err error) {
 	if s.dir, err = filepath.Abs(dir); err != nil {
 		return s, failure{err, exitSystem}
 	}
-	if s.cacheDir, err = filepath.Abs(c.String("cache-dir")); err != nil {
+	if s.cacheDir, err = cacheDir(c); err != nil {
+		return s, err
+	}
+	if s.cacheDir, err = filepath.Abs(s.cacheDir); err != nil {
 		return s, failure{err, exitSystem}
 	}
 	switch info, err := os.Stat(s.cacheDir); {
