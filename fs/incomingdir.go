@@ -71,7 +71,7 @@ func (t *tree) incomingDir() *incomingDir {
 		return t.incoming.changed
 	}
 	return &incomingDir{
-		dir: dir{node: node{t: t}, is: incomingIdentity, changed: changed, view: incomingView{t.incoming}, writable: true},
+		dir: dir{node: node{t: t}, is: incomingIdentity, changed: changed, view: incomingView{t.incoming}, writable: true, file: "incoming"},
 		in:  t.incoming,
 	}
 }
@@ -128,11 +128,12 @@ func (d *incomingDir) Mknod(ctx context.Context, name string, mode, dev uint32, 
 }
 
 // Mkdir makes an image without data. What it shows is a directory only to the
-// kernel, which wants one; the next lookup finds the link to the image.
+// kernel, which wants one; the next lookup finds the link to the image. If it is
+// refused there is no draft to tell why, so incoming/ does.
 func (d *incomingDir) Mkdir(ctx context.Context, name string, _ uint32, out *fuse.EntryOut) (*gofs.Inode, syscall.Errno) {
 	img, err := d.in.mkdir(ctx, name)
-	if err != nil {
-		return nil, d.t.errno("make image "+name, err)
+	if errno := d.t.told(d.file, "make image "+name, err); errno != 0 {
+		return nil, errno
 	}
 	made := d.t.madeDir(img.ID)
 	if err := made.stat(ctx, &out.Attr); err != nil {

@@ -173,6 +173,18 @@ func TestReserve(t *testing.T) {
 		t.Errorf("filled again: %v", err)
 	}
 
+	// What is refused is told of incoming/, there being no draft.
+	sidecar := filepath.Join(d.incoming, "refused.meta.json")
+	run(t, "sh", "-c", `echo '{"store": "nosuch"}' >"$1"`, "sh", sidecar)
+	if _, err := try(nil, "mkdir", filepath.Join(d.incoming, "refused")); err == nil || !strings.Contains(err.Error(), "Invalid argument") {
+		t.Errorf("an image is reserved in a store that is not there: %v", err)
+	}
+	if why := reason(t, d.incoming); !strings.Contains(why, "nosuch") {
+		t.Errorf("the reason given is %q", why)
+	}
+	none(t, d.endpoint, d.token, "refused")
+	run(t, "rm", sidecar)
+
 	// An image that another program has reserved, whose formats are set.
 	other := object{"name": "others", "disk_format": "raw", "container_format": "bare"}
 	body, err := json.Marshal(other)
