@@ -38,9 +38,9 @@ func (l *listing) fresh(refresh time.Duration) bool {
 // worn reports whether l is due for a reading from start to end.
 func (l *listing) worn() bool { return time.Since(l.full) >= fullEvery }
 
-// list returns the listing of all images. The first one may still be growing;
-// later ones are as true as at most refresh ago, or as last known when the
-// service does not answer.
+// list returns the listing of all images. The first one may still be growing, and
+// fails when the service answers nothing; later ones are as true as at most refresh
+// ago, or as last known when the service does not answer.
 func (c *catalog) list(ctx context.Context) (*walk, error) {
 	c.mu.Lock()
 	l := c.listing
@@ -54,7 +54,7 @@ func (c *catalog) list(ctx context.Context) (*walk, error) {
 		if saved != nil && !c.answers(ctx, w) {
 			return saved.walk, nil
 		}
-		return w, nil
+		return w, c.begin(ctx, w)
 	}
 	c.mu.Unlock()
 	if !l.fresh(c.refresh) {
