@@ -30,7 +30,8 @@ type Blob struct {
 	extents map[int64]*extent
 	doomed  bool // gone from its source
 
-	lamented time.Time // when it was last logged that it cannot be had
+	elsewhere time.Time // when its file was last found open elsewhere
+	lamented  time.Time // when it was last logged that it cannot be had
 }
 
 // files are what a blob is on disk.

@@ -64,11 +64,9 @@ func (s *Store) evict(most int) {
 		if !ok {
 			return
 		}
-		if e.pins > 0 || e.blob.pins > 0 {
+		if e.pins > 0 || e.blob.pins > 0 || lately(e.blob.elsewhere) || !s.clear(e) {
 			s.lru.Get(e) // make it the newest, and look at the next
-			continue
 		}
-		s.clear(e)
 	}
 }
 
@@ -108,23 +106,32 @@ func (s *Store) evictDoomed() bool {
 	return false
 }
 
-// clear takes the blocks of an extent without pins from the disk. Called with
-// mu held; gives it up while punching.
-func (s *Store) clear(e *extent) {
+// clear takes the blocks of an extent without pins from the disk, and reports whether
+// it has: not while the file is open elsewhere, nor from who has come meanwhile. Called
+// with mu held; gives it up.
+func (s *Store) clear(e *extent) bool {
 	b := e.blob
-	n := e.forget()
-	s.stats.Evicted += n
-	if b.cached == 0 && b.users == 0 {
+	if b.users == 0 && b.cached == e.bytes() {
+		s.stats.Evicted += e.forget()
 		s.forget(b)
-		return
+		return true
 	}
-	e.punching = true
 	b.users++
 	s.mu.Unlock()
 	err := b.grab()
+	s.mu.Lock()
+	defer b.drop()
+	if err == nil {
+		defer func() { b.busy-- }()
+		if e.pins > 0 || b.pins > 0 || e.punching || b.isElsewhere() {
+			return false
+		}
+	}
+	s.stats.Evicted += e.forget()
+	e.punching = true
+	s.mu.Unlock()
 	if err == nil {
 		err = b.free(e.index)
-		b.letGo()
 	}
 	s.mu.Lock()
 	if err != nil {
@@ -133,7 +140,7 @@ func (s *Store) clear(e *extent) {
 	e.punching = false
 	s.freed.Broadcast()
 	e.release()
-	b.drop()
+	return true
 }
 
 // free erases the records of an extent, then its bytes. Those go also if the records
@@ -152,9 +159,7 @@ func (b *Blob) free(extent int64) error {
 // mu held.
 func (e *extent) forget() (n int64) {
 	b := e.blob
-	for p := e.present; p != 0; p &= p - 1 {
-		n += b.blockLen(e.index*ExtentSize + int64(bits.TrailingZeros64(p))*BlockSize)
-	}
+	n = e.bytes()
 	e.lost++
 	b.lost += bits.OnesCount64(e.present)
 	e.present = 0
@@ -163,6 +168,14 @@ func (e *extent) forget() (n int64) {
 	b.store.room.used -= n
 	b.doubt()
 	b.store.lru.Remove(e)
+	return n
+}
+
+// bytes is how many bytes of e are here. Called with mu held.
+func (e *extent) bytes() (n int64) {
+	for p := e.present; p != 0; p &= p - 1 {
+		n += e.blob.blockLen(e.index*ExtentSize + int64(bits.TrailingZeros64(p))*BlockSize)
+	}
 	return n
 }
 

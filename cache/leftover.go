@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +18,8 @@ type leftover struct {
 	last  time.Time // when it was last used, or its index changed
 	taken bool      // it is being cut short
 	gone  bool      // somebody has it open, or it is no more
+
+	elsewhere time.Time // when its file was last found open elsewhere
 }
 
 // leftovers are those of a store. They are guarded by its mu.
@@ -61,12 +64,12 @@ func (f *leftovers) all() []*leftover {
 	return slices.DeleteFunc(slices.Clone(f.aged), func(l *leftover) bool { return l.gone })
 }
 
-// oldest returns the oldest that is not being cut short, or nil.
+// oldest returns the oldest that may be cut short and is not being so, or nil.
 func (f *leftovers) oldest() *leftover {
 	for len(f.aged) > 0 && f.aged[0].gone {
 		f.aged = f.aged[1:]
 	}
-	if i := slices.IndexFunc(f.aged, func(l *leftover) bool { return !l.gone && !l.taken }); i >= 0 {
+	if i := slices.IndexFunc(f.aged, func(l *leftover) bool { return !l.gone && !l.taken && !lately(l.elsewhere) }); i >= 0 {
 		return f.aged[i]
 	}
 	return nil
@@ -132,6 +135,12 @@ func (s *Store) evictLeftover() bool {
 	l.taken = true
 	s.mu.Unlock()
 	used, end, err := cutLeftover(filepath.Join(s.dir, l.name), l.end)
+	if errors.Is(err, errElsewhere) {
+		s.mu.Lock()
+		l.elsewhere, l.taken = time.Now(), false
+		s.freed.Broadcast()
+		return true
+	}
 	if err != nil {
 		s.log.Warn("cache file not cut short; removed", "err", err)
 		used, end = 0, 0
@@ -158,6 +167,9 @@ func cutLeftover(path string, end int64) (used, rest int64, err error) {
 		return 0, 0, err
 	}
 	defer data.Close()
+	if isElsewhere(data) {
+		return 0, 0, errElsewhere
+	}
 	index, err := os.OpenFile(path+indexSuffix, os.O_RDWR, 0)
 	if err != nil {
 		return 0, 0, err

@@ -61,10 +61,8 @@ func (s *Store) dropBlocks(b *Blob) {
 	for _, e := range all {
 		switch {
 		case e.punching || e.present == 0:
-		case e.pins > 0 || b.pins > 0:
+		case e.pins > 0 || b.pins > 0 || !s.clear(e):
 			e.forget() // its readers hold the file's bytes; whoever comes fetches
-		default:
-			s.clear(e)
 		}
 	}
 }

@@ -1,0 +1,66 @@
+package cache
+
+import (
+	"bytes"
+	"io"
+	"log/slog"
+	"os"
+	"testing"
+	"time"
+)
+
+// elsewhere opens the file of the blob of src as the kernel does that reads it by
+// itself, and returns what reads it and compares.
+func elsewhere(t *testing.T, s *Store, src *memory) (file *os.File, same func()) {
+	t.Helper()
+	file, err := os.Open(s.path("blob") + dataSuffix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { file.Close() })
+	return file, func() {
+		t.Helper()
+		got, err := io.ReadAll(io.NewSectionReader(file, 0, int64(len(src.data))))
+		if err != nil || !bytes.Equal(got, src.data) {
+			t.Errorf("%d bytes are read of %d, or other ones (%v)", len(got), len(src.data), err)
+		}
+	}
+}
+
+// What is open elsewhere is not evicted, whether the blob is in use or was left by an
+// earlier store; once it is closed it is.
+func TestOpenElsewhereStays(t *testing.T) {
+	dir, src := t.TempDir(), newMemory(2*ExtentSize, false)
+	c := Config{Dir: dir, Size: 1 << 30, Timeout: time.Minute, Log: slog.New(slog.DiscardHandler)}
+	for name, use := range map[string]func(*testing.T, *Store){
+		"left":   func(*testing.T, *Store) {},
+		"in use": func(t *testing.T, s *Store) { check(t, blob(t, s, src), src, 0, 1) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			session(t, dir, src, func(_ *Store, b *Blob) {
+				check(t, b, src, 0, b.Size())
+				rest(b)
+			})
+			s, err := Open(c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			use(t, s)
+			file, same := elsewhere(t, s, src)
+			s.mu.Lock()
+			s.room.size = 0
+			s.mu.Unlock()
+			if n := s.MakeRoom(); n != 0 {
+				t.Errorf("%d bytes made way", n)
+			}
+			same()
+			file.Close()
+			time.Sleep(elsewhereFor)
+			s.MakeRoom()
+			if n := s.Stats().Used; n != 0 {
+				t.Errorf("%d bytes are still there", n)
+			}
+		})
+	}
+}
