@@ -28,7 +28,7 @@ type imageData struct {
 	blob  *cache.Blob     // opened when first needed, closed when the kernel forgets the node
 	image glanceapi.Image // as it was when first opened: what is open stays when the image goes
 	line  *line           // says so to the process that follows; nil before
-	wrong int             // how often the blob had not matched when the kernel began to keep what it reads; -1 if it did before this process
+	wrong int             // how often the blob had not matched when the kernel began to keep what it reads; -1 if that may be of before this process, or of a draft
 
 	direct bool   // whoever opened it last reads past the page cache
 	waited waited // the last wait in vain

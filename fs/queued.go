@@ -35,10 +35,16 @@ func (d *imageData) openQueued(ctx context.Context, flags uint32) (gofs.FileHand
 		return nil, 0, d.t.errno("open data of image "+d.id, err)
 	}
 	h, open, errno := in.open(ctx, draft, flags)
+	// Somebody else may fill the image meanwhile: then what the kernel keeps of the file
+	// is the image's, and nothing of the draft, not even of what was mapped.
+	open |= fuse.FOPEN_DIRECT_IO
 	if errno == 0 {
 		// Whoever opens it once it is active must not get it by passthrough
 		// while it is open in this way.
 		d.t.data.Store(d.identity().number(), d)
+		d.mu.Lock()
+		d.wrong = -1
+		d.mu.Unlock()
 	}
 	return h, open, errno
 }

@@ -207,6 +207,7 @@ func (r recaller) LookupNode(ctx context.Context, number uint64, _ *fuse.EntryOu
 		return r.NewInode(ctx, &lost{t: r.t}, is.stable()), 0
 	}
 	if d, ok := c.(*imageData); ok {
+		d.wrong = -1
 		r.t.data.Store(number, d)
 	}
 	return r.NewInode(ctx, c, is.stable()), 0

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -131,5 +132,73 @@ func TestStrict(t *testing.T) {
 	}
 	if n := s.MaxTimesSent(bad); n > 2 {
 		t.Errorf("it was fetched %d times", n)
+	}
+}
+
+// TestFilledByAnother: what was read of the data that was written here for a queued
+// image is not what is read once somebody else has filled it.
+func TestFilledByAnother(t *testing.T) {
+	s := glancetest.New(t)
+	source, ours := noiseFile(t, 1<<20)
+	theirs := noise("theirs", len(ours))
+	other := filepath.Join(filepath.Dir(source), "theirs")
+	if err := os.WriteFile(other, theirs, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m := mount(t, "--endpoint", s.URL, "--refresh", "1s")
+	for name, between := range map[string]func(){
+		"one process": func() {},
+		"two":         func() { m.killWorker(t) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			id := s.AddQueued(t, "disk")
+			file := filepath.Join(m.Dir, "images", id, "data")
+			writer, err := command(t.Context(), nil, "python3", "-c", `
+import os, sys
+fd, data = os.open(sys.argv[1], os.O_RDWR), open(sys.argv[2], "rb").read()
+while True:
+    os.pwrite(fd, data, 0)
+    print(flush=True)
+    sys.stdin.readline()`, file, source)
+			if err != nil {
+				t.Fatal(err)
+			}
+			in, err := writer.StdinPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			out, err := writer.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := writer.Start(); err != nil {
+				t.Fatal(err)
+			}
+			written := func() {
+				if _, err := io.ReadFull(out, make([]byte, 1)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			written()
+			run(t, "cmp", source, file)
+			run(t, "curl", "-sSf", "-H", "Content-Type: application/octet-stream", "-T", other, s.URL+"/v2/images/"+id+"/file")
+			between()
+			err = eventually("the data of the other", func() (bool, error) {
+				out, err := try(nil, "getfattr", "--absolute-names", "--only-values", "-n", "user.glance.status", file)
+				return string(out) == "active", err
+			})
+			if err != nil {
+				t.Error(err)
+			}
+			sha512sum(t, file, theirs)
+			if _, err := io.WriteString(in, "\n"); err != nil {
+				t.Error(err)
+			}
+			written() // in vain, but nobody has told it so
+			sha512sum(t, file, theirs)
+			writer.Process.Kill()
+			writer.Wait()
+			sha512sum(t, file, theirs)
+		})
 	}
 }
