@@ -114,48 +114,6 @@ func TestVerifyOnFullDisk(t *testing.T) {
 	}
 }
 
-// The last block is on its way, and no other is missing: there is nothing to fetch.
-func TestVerifyWithinTheLastBlock(t *testing.T) {
-	src := digested(2 * BlockSize)
-	b := blob(t, open(t, 1<<30, time.Minute), src)
-	check(t, b, src, 0, 10)
-	rest(b)
-	within, resume := make(chan struct{}), make(chan struct{})
-	src.mu.Lock()
-	src.cut = 100
-	src.gate = func(_ context.Context, off int64) error {
-		if off == BlockSize+100 {
-			select {
-			case within <- struct{}{}:
-				<-resume
-			case <-resume:
-			}
-		}
-		return nil
-	}
-	src.mu.Unlock()
-	read, verified := make(chan struct{}), make(chan error)
-	go func() {
-		check(t, b, src, BlockSize, BlockSize)
-		close(read)
-	}()
-	<-within
-	go func() { verified <- b.Verify(bound(t)) }()
-	for waiting := 0; waiting < 2; time.Sleep(time.Millisecond) {
-		b.store.mu.Lock()
-		waiting = len(b.runs[0].waiters)
-		b.store.mu.Unlock()
-	}
-	close(resume)
-	if err := <-verified; err != nil {
-		t.Error(err)
-	}
-	<-read
-	if n := src.most(); n > 1 {
-		t.Errorf("a block was fetched %d times", n)
-	}
-}
-
 func TestVerifyEndsWithTheStore(t *testing.T) {
 	src := digested(3 * BlockSize)
 	asked := make(chan struct{}, 1)
