@@ -134,10 +134,14 @@ func (in *incoming) refill(image string, d *draft) {
 		case in.filler(image) != d: // somebody has sent it meanwhile
 			return
 		case err == nil && img.Status == "active":
-			if in.filled(d) {
+			switch err := in.filled(d); {
+			case err == nil:
+				return
+			case glanceapi.Temporary(err), errors.Is(err, errStopped), errors.Is(err, errBusy): // it is not known yet
+			default:
+				in.rescue(image, d)
 				return
 			}
-			fallthrough
 		case errors.Is(err, iofs.ErrNotExist):
 			in.rescue(image, d)
 			return
@@ -152,25 +156,28 @@ func (in *incoming) refill(image string, d *draft) {
 	}
 }
 
-// filled reports whether an image has the data of its draft, which is then done
-// with.
-func (in *incoming) filled(d *draft) bool {
+// filled returns nil if an image has the data of its draft, which is then done with.
+func (in *incoming) filled(d *draft) error {
 	u, err := in.begin(d, &upload{looks: true}, func(ctx context.Context, u *upload, s *spool) (glanceapi.Image, error) {
 		u.stage.Store(stageChecking)
 		return in.compare(ctx, d.known().Image, s)
 	})
 	if err != nil {
-		return false
+		return err
 	}
 	<-u.done
-	return u.err == nil
+	return u.err
 }
 
 // rescue makes the draft of an image that is not to be filled one of incoming/,
-// where it can be seen.
+// where it can be seen, if it is not one by now.
 func (in *incoming) rescue(image string, d *draft) {
 	name := ".data-of-" + image
 	in.mu.Lock()
+	if in.filling[image] != d {
+		in.mu.Unlock()
+		return
+	}
 	if in.named[name] != nil {
 		name = "." + d.id
 	}

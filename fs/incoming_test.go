@@ -258,3 +258,33 @@ func TestOutage(t *testing.T) {
 		t.Errorf("%v, %v", w.ids, err)
 	}
 }
+
+// TestRefillEnds: the data of a queued image that was sent before stays what it is, if
+// glancefs ends before it is known that the image has it.
+func TestRefillEnds(t *testing.T) {
+	s := glancetest.New(t)
+	id := s.Add(t, "disk", []byte("data"))
+	in := incomingOf(t, s, func(dir string) {
+		leave(t, filepath.Join(dir, "1.data"), []byte("data"))
+		leave(t, filepath.Join(dir, "1.json"), about{Image: id, Endpoint: s.URL, Tried: id})
+	})
+	d, first := in.filler(id), true
+	s.SetFaults(glancetest.Fault{Break: glancetest.Hang, Match: func(*http.Request) bool {
+		asked := first
+		first = false
+		return !asked
+	}})
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		in.refill(id, d)
+	}()
+	for s.Suffered() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	in.halt()
+	<-ended
+	if in.filler(id) != d || d.known().Image != id {
+		t.Errorf("it is %+v", d.known())
+	}
+}
