@@ -203,6 +203,7 @@ func (in *incoming) move(old, name string) error {
 			return errBusy
 		}
 	}
+	was, linked := in.links[name]
 	in.vacate(old)
 	in.vacate(name)
 	if d != nil {
@@ -215,17 +216,32 @@ func (in *incoming) move(old, name string) error {
 	in.mu.Unlock()
 	// The new name is on disk before what had it goes; if both are found, the
 	// one that was named last has it.
-	var err error
 	if d != nil {
-		err = d.tell(func(a *about) { a.Name, a.Tried = escapeName(name), "" })
+		before := d.known()
+		if err := d.tell(func(a *about) { a.Name, a.Tried = escapeName(name), "" }); err != nil {
+			// The disk does not take it, so nothing has happened, also to what has the name.
+			_ = d.tell(func(a *about) { a.Name, a.Tried = before.Name, before.Tried }) // which it has
+			in.mu.Lock()
+			defer in.mu.Unlock()
+			delete(in.named, name)
+			in.named[old] = d
+			if there != nil {
+				in.named[name] = there
+			}
+			if linked {
+				in.links[name] = was
+				in.keepLink(name)
+			}
+			return err
+		}
 	}
 	if there != nil && there != d {
 		there.discard()
 	}
-	if err == nil && d != nil && isSidecar(name) {
-		err = in.inspect(d)
+	if d != nil && isSidecar(name) {
+		return in.inspect(d)
 	}
-	return err
+	return nil
 }
 
 func (d *draft) isRemoved() bool {
