@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"hash"
+	"os"
 )
 
 // A Verification is what is known of a whole blob's match with its digest.
@@ -187,6 +188,9 @@ func (b *Blob) check() (lost int, err error) {
 		if !here {
 			return 0, errComing
 		}
+		if err := cutOff(data, b.size); err != nil {
+			return 0, err
+		}
 		before, err := stampOf(data, b.key)
 		if err != nil {
 			return 0, err
@@ -203,6 +207,16 @@ func (b *Blob) check() (lost int, err error) {
 		}
 	}
 	return 0, errSpoiled
+}
+
+// cutOff takes away what somebody has written behind the end of a blob: the kernel, which
+// reads the file by itself, would give it out.
+func cutOff(data *os.File, size int64) error {
+	info, err := data.Stat()
+	if err == nil && info.Size() > size {
+		err = data.Truncate(size)
+	}
+	return err
 }
 
 // losses is how many blocks were lost so far, and whether all have come since.
