@@ -36,9 +36,10 @@ type Blob struct {
 
 // files are what a blob is on disk.
 type files struct {
-	data   *os.File // sparse, as long as the blob at most
-	index  *os.File
-	loaded bool // the index has been read
+	data    *os.File // sparse, as long as the blob at most
+	index   *os.File
+	loaded  bool  // the index has been read
+	refused error // why they are not to be written; nil if they are
 }
 
 // fetching is how a blob gets what is missing.
@@ -75,14 +76,14 @@ func (b *Blob) Close() error {
 	return nil
 }
 
-// onDisk returns the files of b, which its caller has open.
+// onDisk returns the files of b, which its caller has open, to be written.
 func (b *Blob) onDisk() (data, index *os.File, err error) {
 	b.store.mu.Lock()
 	defer b.store.mu.Unlock()
 	if b.data == nil {
 		return nil, nil, ErrClosed
 	}
-	return b.data, b.index, nil
+	return b.data, b.index, b.refused
 }
 
 // ReadAt reads as io.ReaderAt does, and fetches what is missing. It returns

@@ -18,7 +18,7 @@ func (b *Blob) Complete() (data *os.File, ok bool) {
 	s.mu.Lock()
 	b.pins++ // with busy, until Release
 	whole := b.state == Verified && b.whole()
-	data, index := b.data, b.index
+	data, index, refused := b.data, b.index, b.refused
 	s.mu.Unlock()
 	if !whole {
 		b.Release()
@@ -28,6 +28,9 @@ func (b *Blob) Complete() (data *os.File, ok bool) {
 		return data, true
 	}
 	b.Release()
+	if refused != nil {
+		return nil, false // it cannot be checked now
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b.doubt()

@@ -30,6 +30,9 @@ func (s *Store) path(key Key) string {
 func (b *Blob) grab() error {
 	s := b.store
 	s.mu.Lock()
+	if b.refused != nil && b.busy == 0 {
+		b.closeFiles() // the disk may take them by now
+	}
 	if b.data != nil {
 		b.busy++
 		s.files.Get(b)
@@ -65,33 +68,61 @@ func (b *Blob) open() error {
 	if closed {
 		return ErrClosed
 	}
-	path := s.path(b.key)
-	left := s.claim(filepath.Base(path))
-	data, err := os.OpenFile(path+dataSuffix, os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := b.openFiles(loaded)
 	if err != nil {
-		s.unclaim(left, b)
-		return fmt.Errorf("cache file: %w", err)
-	}
-	index, err := os.OpenFile(path+indexSuffix, os.O_CREATE|os.O_RDWR, 0o600)
-	if err == nil && !loaded {
-		err = b.load(data, index)
-	}
-	if err != nil {
-		data.Close()
-		index.Close()
-		s.unclaim(left, b)
 		return fmt.Errorf("cache file: %w", err)
 	}
 	s.mu.Lock()
-	b.data, b.index, b.loaded = data, index, true
+	b.files = f
 	b.busy++
 	s.files.Add(b, struct{}{})
 	s.spareFiles()
-	if !loaded {
+	if f.refused != nil {
+		s.complain("cache disk does not take data; reads go on from memory", f.refused)
+	} else if !loaded {
 		b.consider()
 	}
 	s.mu.Unlock()
 	return nil
+}
+
+// openFiles opens the files of b and takes in what they hold, unless that is loaded.
+// Where the disk does not let it make or change them, they are read; and where it has
+// none of b, there are none: reads then go on from memory.
+func (b *Blob) openFiles(loaded bool) (files, error) {
+	path := b.store.path(b.key)
+	left := b.store.claim(filepath.Base(path))
+	f, refused := b.openAs(path+dataSuffix, path+indexSuffix, os.O_CREATE|os.O_RDWR, loaded)
+	if refused == nil {
+		return f, nil
+	}
+	f, err := b.openAs(path+dataSuffix, path+indexSuffix, os.O_RDONLY, loaded)
+	if err != nil {
+		b.store.unclaim(left, b)
+		if f, err = b.openAs(os.DevNull, os.DevNull, os.O_RDONLY, true); err != nil {
+			return files{}, refused
+		}
+		f.loaded = loaded
+	}
+	f.refused = refused
+	return f, nil
+}
+
+// openAs is openFiles for files at these paths.
+func (b *Blob) openAs(data, index string, flag int, loaded bool) (f files, err error) {
+	if f.data, err = os.OpenFile(data, flag, 0o600); err != nil {
+		return files{}, err
+	}
+	if f.index, err = os.OpenFile(index, flag, 0o600); err == nil && !loaded {
+		err = b.load(f.data, f.index)
+	}
+	if err != nil {
+		f.data.Close()
+		f.index.Close()
+		return files{}, err
+	}
+	f.loaded = true
+	return f, nil
 }
 
 // spareFiles closes the files of the blobs that have not been read for
@@ -171,11 +202,12 @@ func begin(h header, data, index *os.File) error {
 // later store tells what was used last. Called with mu held.
 func (b *Blob) closeFiles() {
 	if b.data != nil {
-		now := unix.NsecToTimeval(time.Now().UnixNano())
-		_ = unix.Futimes(int(b.index.Fd()), []unix.Timeval{now, now}) // a worse guess, no more
+		if now := unix.NsecToTimeval(time.Now().UnixNano()); b.refused == nil {
+			_ = unix.Futimes(int(b.index.Fd()), []unix.Timeval{now, now}) // a worse guess, no more
+		}
 		b.data.Close()
 		b.index.Close()
-		b.data, b.index = nil, nil
+		b.data, b.index, b.refused = nil, nil, nil
 		b.store.files.Remove(b)
 	}
 }

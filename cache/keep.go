@@ -34,10 +34,12 @@ func (r *run) keep() {
 		return
 	}
 	if !f.extent.distrusted {
-		data, index := b.data, b.index
-		s.mu.Unlock()
-		err := f.write(b, data, index)
-		s.mu.Lock()
+		data, index, err := b.data, b.index, b.refused
+		if err == nil {
+			s.mu.Unlock()
+			err = f.write(b, data, index)
+			s.mu.Lock()
+		}
 		if err != nil {
 			s.refused(err)
 		} else {

@@ -1,5 +1,7 @@
 package cache
 
+import "cmp"
+
 // mismatch drops the whole blob, so that it is fetched anew; not for ever, for
 // it may be the source that is wrong, and then what it sends is what there is,
 // marked as what it is. Called with mu held; gives it up while punching.
@@ -82,12 +84,15 @@ func (b *Blob) spoiled(e *extent, bad []int64, again bool) {
 		e.lose(off)
 	}
 	e.distrusted = e.distrusted || again
-	index := b.index
-	s.mu.Unlock()
-	defer s.mu.Lock()
-	for _, off := range bad {
-		if err := eraseRecords(index, off/BlockSize, 1); err != nil {
-			s.log.Warn("cache index not written", "blob", b.key, "err", err)
+	index, err := b.index, b.refused
+	if err == nil {
+		s.mu.Unlock()
+		for _, off := range bad {
+			err = cmp.Or(err, eraseRecords(index, off/BlockSize, 1))
 		}
+		s.mu.Lock()
+	}
+	if err != nil {
+		s.complain("cache index not written", err)
 	}
 }

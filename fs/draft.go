@@ -62,12 +62,12 @@ func createDraft(dir string, a about) (*draft, *os.File, error) {
 	d := newDraft(dir, newUUID(), a)
 	f, err := os.OpenFile(d.path(), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, ofTheDisk(err)
 	}
 	if err := d.save(false); err != nil {
 		f.Close()
 		d.erase()
-		return nil, nil, err
+		return nil, nil, ofTheDisk(err)
 	}
 	return d, f, nil
 }
@@ -81,7 +81,7 @@ func (d *draft) openFile() (*os.File, error) {
 	if errors.Is(err, iofs.ErrNotExist) && d.fixedAs() != nil {
 		return nil, nil
 	}
-	return f, err
+	return f, ofTheDisk(err)
 }
 
 // erase removes the files of d, its bytes first: who finds only what is known of

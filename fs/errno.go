@@ -86,6 +86,15 @@ var errnos = []struct {
 	{errors.ErrUnsupported, syscall.ENOTSUP},
 }
 
+// ofTheDisk is an err of the disk under incoming/. That something is not there, or not
+// allowed, is nothing that the mount has to say of what it shows.
+func ofTheDisk(err error) error {
+	if isOneOf(err, iofs.ErrNotExist, iofs.ErrPermission) {
+		return errors.New(err.Error())
+	}
+	return err
+}
+
 // isOneOf reports whether err is any of several.
 func isOneOf(err error, several ...error) bool {
 	return slices.ContainsFunc(several, func(one error) bool { return errors.Is(err, one) })

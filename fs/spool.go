@@ -48,7 +48,7 @@ func (s *sum) add(p []byte) {
 func openSpool(path, algo string) (*spool, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, err
+		return nil, ofTheDisk(err)
 	}
 	info, err := f.Stat()
 	if err != nil {

@@ -1,0 +1,45 @@
+package integration
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"glancefs/glanceapi/glancetest"
+)
+
+// TestCacheRefused has a cache directory in which nothing can be made or changed any
+// more: what is in it is read, and all else too, from memory.
+func TestCacheRefused(t *testing.T) {
+	t.Parallel()
+	s := glancetest.New(t)
+	data := noise(t.Name(), 6<<20)
+	here, not := s.Add(t, "here", data), s.Add(t, "not", data)
+	m := mount(t, "--endpoint", s.URL)
+	file := func(id string) string { return filepath.Join(m.Dir, "images", id, "data") }
+	sha512sum(t, file(here), data)
+	if v := verified(t, file(here)); v != "yes" {
+		t.Errorf("verified: %q", v)
+	}
+	m.Stop(t) // so that no file of the cache is open
+	m.Again(t)
+	cache := filepath.Join(filepath.Dir(m.Dir), "cache")
+	run(t, "chattr", "-R", "+i", filepath.Join(cache, "blobs"))
+	defer run(t, "chattr", "-R", "-i", filepath.Join(cache, "blobs"))
+	s.Reset()
+	sha512sum(t, file(here), data)
+	if n := s.DataRequests(); n != 0 {
+		t.Errorf("what is cached took %d requests", n)
+	}
+	sha512sum(t, file(not), data)
+	m.says(t, "reads go on from memory")
+
+	if err := os.Rename(filepath.Join(cache, "drafts"), filepath.Join(cache, "away")); err != nil {
+		t.Fatal(err)
+	}
+	_, err := os.Create(filepath.Join(m.Dir, "incoming", "disk"))
+	if err == nil || err.(*os.PathError).Err.Error() != "input/output error" {
+		t.Errorf("a draft without a place for it: %v", err)
+	}
+	m.says(t, "no such file or directory")
+}
