@@ -28,7 +28,8 @@ type imageData struct {
 	blob  *cache.Blob     // opened when first needed, closed when the kernel forgets the node
 	image glanceapi.Image // as it was when first opened: what is open stays when the image goes
 	line  *line           // says so to the process that follows; nil before
-	wrong int             // how often the blob had not matched when the kernel began to keep what it reads; -1 if that may be of before this process, or of a draft
+	wrong int             // how often the blob had not matched when the kernel began to keep what it reads; -1 if that may be of before this process, of a draft, or of another blob
+	inUse bool            // somebody has it open
 
 	direct bool   // whoever opened it last reads past the page cache
 	waited waited // the last wait in vain
@@ -70,7 +71,7 @@ func (d *imageData) stat(ctx context.Context, a *fuse.Attr) error {
 func (d *imageData) current(ctx context.Context) (glanceapi.Image, error) {
 	img, ok := d.t.catalog.known(d.id)
 	if ok && img.Status == "active" {
-		return img, nil
+		return d.t.inUse(img), nil
 	}
 	d.mu.Lock()
 	opened := d.line != nil
@@ -129,6 +130,10 @@ func (d *imageData) Open(ctx context.Context, flags uint32) (gofs.FileHandle, ui
 	if err != nil {
 		return nil, 0, d.t.errno("open data of image "+d.id, err)
 	}
+	renewed, err := d.renew(img)
+	if err != nil {
+		return nil, 0, d.t.errno("open data of image "+d.id, err)
+	}
 	open := uint32(fuse.FOPEN_NOFLUSH)
 	if img.Status != "active" || img.Size <= 0 {
 		return nil, open, 0
@@ -138,6 +143,9 @@ func (d *imageData) Open(ctx context.Context, flags uint32) (gofs.FileHandle, ui
 		return nil, 0, d.t.errno("open data of image "+d.id, err)
 	}
 	d.t.data.Store(d.identity().number(), d)
+	if renewed {
+		d.t.wrong(d.t.blobKey(img)) // its length, too
+	}
 	if d.opened(flags, blob.Mismatches()) {
 		open |= fuse.FOPEN_KEEP_CACHE
 	}
@@ -254,6 +262,11 @@ func (d *imageData) OnForget() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.t.data.CompareAndDelete(d.identity().number(), d) // and not the node's, by one that a draft was read through
+	d.letGo()
+}
+
+// letGo gives the blob back. Called with mu held.
+func (d *imageData) letGo() {
 	if d.blob != nil {
 		d.blob.Close()
 		d.blob = nil

@@ -82,6 +82,7 @@ func (p *passthrough) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.Op
 	defer p.mu.Unlock()
 	o := p.open[in.NodeId]
 	if o == nil {
+		data.use(true)
 		o = &openData{data: data, backing: p.register(data)}
 		p.open[in.NodeId] = o
 	}
@@ -142,6 +143,7 @@ func (p *passthrough) recall(node uint64, data *imageData, backing int32) {
 	defer p.mu.Unlock()
 	o := p.open[node]
 	if o == nil {
+		data.use(true)
 		o = &openData{data: data, backing: backing}
 		p.open[node] = o
 		if backing != 0 {
@@ -233,6 +235,7 @@ func (p *passthrough) Release(cancel <-chan struct{}, in *fuse.ReleaseIn) {
 			o.data.incomplete()
 		}
 	}
+	o.data.use(false)
 }
 
 // complete returns the cache file of image data that is whole and verified,
