@@ -74,7 +74,7 @@ func LoadState(dir, account string) (*State, error) {
 // keepState saves the catalog whenever it has changed, until ctx ends.
 func (t *tree) keepState(ctx context.Context, account string) {
 	wait := time.Duration(0) // who follows this process wants it to be there
-	saved := -1
+	saved, failed := -1, false
 	for more := true; more; {
 		select {
 		case <-time.After(wait):
@@ -88,11 +88,13 @@ func (t *tree) keepState(ctx context.Context, account string) {
 		start := time.Now()
 		s := State{Format: stateFormat, Account: account, Endpoint: t.service.Endpoint(), Version: t.service.Version()}
 		err := replaceFile(filepath.Join(t.cacheDir, stateFile), false, func(w io.Writer) error { return t.catalog.save(w, s) })
-		if err != nil {
+		wait = max(saveEvery, saveShare*time.Since(start))
+		if err != nil && !failed {
 			t.log.Warn("what is known of the images is not saved", "err", err)
-			continue
 		}
-		saved, wait = changes, max(saveEvery, saveShare*time.Since(start))
+		if failed = err != nil; !failed {
+			saved = changes
+		}
 	}
 }
 

@@ -1,11 +1,16 @@
 package fs
 
 import (
+	"bytes"
+	"context"
 	"io"
+	"log/slog"
 	"net/http"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"glancefs/glanceapi/glancetest"
@@ -50,5 +55,22 @@ func TestListingGoesOn(t *testing.T) {
 	next.readAnew() // with the one that is under way
 	if n := len(ids(t, next)); n != 251 {
 		t.Errorf("%d images are listed in the end", n)
+	}
+}
+
+// TestStateRefused: on a disk that does not take it, what is known is saved no more often
+// than on another, and the log has one line.
+func TestStateRefused(t *testing.T) {
+	tr := planted(t, glancetest.New(t), t.TempDir(), 1<<30)
+	var log bytes.Buffer
+	tr.log, tr.cacheDir = slog.New(slog.NewTextHandler(&log, nil)), filepath.Join(t.TempDir(), "gone")
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		go tr.keepState(ctx, "")
+		time.Sleep(10 * saveEvery)
+		cancel()
+	})
+	if n := strings.Count(log.String(), "not saved"); n != 1 {
+		t.Errorf("%d lines:\n%.1000s", n, log.String())
 	}
 }
