@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
+	"mime"
 	"net/http"
 	"strconv"
 	"strings"
@@ -106,6 +107,9 @@ func (c *conn) stream(ctx context.Context, path string, h http.Header, ok ...int
 		e.Err, err = ErrNoData, e
 	} else if enc := encoding(resp); enc != "" {
 		err = badAnswer(resp, "the data comes encoded as "+enc)
+	} else if kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); kind == "text/html" {
+		// No release says so of data. A proxy's page may have no length that tells.
+		err = badAnswer(resp, "a web page comes instead of the data")
 	}
 	if err != nil {
 		c.count.failures.Add(1)

@@ -49,6 +49,7 @@ func TestOpenDataAnswers(t *testing.T) {
 		{"whole body as part", 2, 3, 10, answer(206, payload, "Content-Range", "bytes 2-4/10"), 0, 0, errAny, false},
 		{"whole of other size", 2, 3, 11, answer(200, payload), 0, 0, errAny, false},
 		{"offset behind the whole", 10, 1, UnknownSize, answer(200, payload), 0, 0, errAny, false},
+		{"a page", 0, 10, 10, answer(200, "<p>Busy.</p>"[:10], "Content-Type", "text/html; charset=utf-8"), 0, 0, errAny, false},
 		{"compressed", 2, 3, 10, answer(206, "234", "Content-Range", "bytes 2-4/10", "Content-Encoding", "gzip"), 0, 0, errAny, false},
 
 		{"no data now", 2, 3, 10, answer(204, ""), 0, 0, ErrNoData, false},
