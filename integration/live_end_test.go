@@ -46,7 +46,8 @@ func TestReadyUnread(t *testing.T) {
 	}
 }
 
-// TestHungEnds stops a mount whose worker hangs: it ends, and the mount with it.
+// TestHungEnds stops a mount whose worker hangs: it ends, and the mount with it. Until
+// then no command waits for it for ever.
 func TestHungEnds(t *testing.T) {
 	t.Parallel()
 	s := glancetest.New(t)
@@ -57,6 +58,11 @@ func TestHungEnds(t *testing.T) {
 	}
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"status", m.Dir}, {"upgrade", m.Dir}, {"warm", m.Dir, "disk"}} {
+		if _, err := try(nil, "glancefs", args...); err == nil || !strings.Contains(err.Error(), "does not answer") {
+			t.Errorf("%s: %v", args[0], err)
+		}
 	}
 	m.cmd.Process.Signal(syscall.SIGTERM)
 	select {

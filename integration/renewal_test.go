@@ -25,7 +25,9 @@ func TestRenewed(t *testing.T) {
 	serve := func(data []byte) *http.ServeMux {
 		h := newHostile(t)
 		sum := md5.Sum(data)
-		h.add(func(w http.ResponseWriter, r *http.Request) { http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(data)) },
+		h.add(func(w http.ResponseWriter, r *http.Request) {
+			http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(data))
+		},
 			map[string]any{"size": len(data), "checksum": hex.EncodeToString(sum[:])})
 		return h.mux
 	}

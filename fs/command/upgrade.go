@@ -1,6 +1,7 @@
 package command
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -29,7 +30,7 @@ func upgradeCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			s, err := upgrade(dir)
+			s, err := upgrade(c.Context, dir)
 			if err != nil {
 				return failure{err, exitSystem}
 			}
@@ -41,7 +42,10 @@ func upgradeCommand() *cli.Command {
 
 // upgrade has another process go on with the mount at dir, and returns what that
 // tells.
-func upgrade(dir string) (s fs.Status, err error) {
+func upgrade(ctx context.Context, dir string) (s fs.Status, err error) {
+	if err := answering(ctx, dir); err != nil {
+		return s, err
+	}
 	_, before, err := statusOf(dir)
 	if err != nil {
 		return s, err

@@ -39,6 +39,9 @@ func warmCommand() *cli.Command {
 				return errors.New("warm takes a MOUNTPOINT and at least one IMAGE")
 			}
 			w := &warmer{mnt: c.Args().First(), out: c.App.Writer}
+			if err := answering(c.Context, w.mnt); err != nil {
+				return failure{err, exitSystem}
+			}
 			if _, _, err := statusOf(w.mnt); err != nil {
 				return failure{err, exitSystem}
 			}
