@@ -2,6 +2,8 @@ package fs
 
 import (
 	"context"
+	"errors"
+	iofs "io/fs"
 	"os"
 	"syscall"
 	"time"
@@ -33,6 +35,16 @@ func (t *tree) statDraft(a *fuse.Attr, d *draft, file *os.File) (err error) {
 		info, err = file.Stat()
 	default:
 		info, err = os.Stat(d.path())
+	}
+	if errors.Is(err, iofs.ErrNotExist) && !d.isRemoved() {
+		// It has become the cache's just now. Or somebody has taken it from the disk:
+		// then it is seen, to be removed.
+		if info = d.fixedAs(); info == nil {
+			t.own(a, syscall.S_IFREG|0o644, time.Now())
+			sized(a, 0, 0)
+			return nil
+		}
+		err = nil
 	}
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package integration
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"glancefs/glanceapi/glancetest"
@@ -42,4 +43,30 @@ func TestCacheRefused(t *testing.T) {
 		t.Errorf("a draft without a place for it: %v", err)
 	}
 	m.says(t, "no such file or directory")
+}
+
+// TestDraftTaken has somebody take the bytes of drafts from the disk: what is told of it
+// is not that they are not there, and they can be removed.
+func TestDraftTaken(t *testing.T) {
+	t.Parallel()
+	s := glancetest.New(t)
+	m := mount(t, "--endpoint", s.URL)
+	draft := filepath.Join(m.Dir, "incoming/.disk")
+	source, _ := noiseFile(t, 1<<20)
+	run(t, "cp", source, draft)
+	files, err := filepath.Glob(filepath.Join(filepath.Dir(m.Dir), "cache/drafts/*.data"))
+	if err != nil || len(files) != 1 {
+		t.Fatal(files, err)
+	}
+	if err := os.Remove(files[0]); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := try(nil, "mv", draft, filepath.Join(m.Dir, "incoming/disk")); err == nil || !strings.Contains(err.Error(), "Input/output error") {
+		t.Errorf("mv: %v", err)
+	}
+	if why := reason(t, draft); !strings.Contains(why, filepath.Base(files[0])) {
+		t.Errorf("the reason given is %q", why)
+	}
+	run(t, "rm", draft)
+	run(t, "cp", source, draft)
 }
