@@ -10,18 +10,32 @@ import (
 // memberList returns who an image is shared with, as it was at most refresh
 // ago, or, when the service does not answer, as it was last known.
 func (c *catalog) memberList(ctx context.Context, id string) ([]glanceapi.Member, error) {
-	c.mu.Lock()
-	l, known := c.members[id]
-	known = known && !l.at.IsZero()
-	lone := c.alone(id)
-	c.mu.Unlock()
-	if lone {
-		return nil, nil
+	have, known, fresh := c.knownMembers(id)
+	if fresh {
+		return have, nil
 	}
-	if known && time.Since(l.at) < c.refresh {
-		return l.members, nil
+	got, err := c.askMembers(ctx, id, known)
+	if err != nil {
+		return nil, err
 	}
-	got, err := share(ctx, c, "members "+id, known, func() (*memberList, error) {
+	if got == nil {
+		return have, nil
+	}
+	return got.members, nil
+}
+
+// updateMembers has it known who an image is shared with, as it was at most refresh
+// ago, if the service says so soon.
+func (c *catalog) updateMembers(ctx context.Context, id string) {
+	if _, _, fresh := c.knownMembers(id); !fresh {
+		_, _ = c.askMembers(ctx, id, true)
+	}
+}
+
+// askMembers asks the service who an image is shared with. It returns nil for who goes
+// on without, when there is no answer.
+func (c *catalog) askMembers(ctx context.Context, id string, without bool) (*memberList, error) {
+	return share(ctx, c, "members "+id, without, func() (*memberList, error) {
 		start := time.Now()
 		members, err := c.service.Members(c.ctx, id)
 		if err != nil {
@@ -35,25 +49,19 @@ func (c *catalog) memberList(ctx context.Context, id string) ([]glanceapi.Member
 		}
 		return &l, nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	if got == nil {
-		return l.members, nil
-	}
-	return got.members, nil
 }
 
 // knownMembers returns who an image was last known to be shared with, however
-// long ago, and never asks.
-func (c *catalog) knownMembers(id string) ([]glanceapi.Member, bool) {
+// long ago, and never asks. fresh is that it was so at most refresh ago.
+func (c *catalog) knownMembers(id string) (list []glanceapi.Member, known, fresh bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.alone(id) {
-		return nil, true
+		return nil, true, true
 	}
-	l, ok := c.members[id]
-	return l.members, ok && !l.at.IsZero()
+	l := c.members[id]
+	known = !l.at.IsZero()
+	return l.members, known, known && time.Since(l.at) < c.refresh
 }
 
 // alone reports whether an image is known to be one that cannot have members: by the

@@ -94,13 +94,11 @@ func (t *tree) membersText(id string, is identity, encode func([]glanceapi.Membe
 			return encode(list)
 		},
 		size: func() int {
-			list, ok := t.catalog.knownMembers(id)
-			if !ok {
-				return 0
-			}
+			list, _, _ := t.catalog.knownMembers(id)
 			b, _ := encode(list)
 			return len(b)
 		},
+		update:  func(ctx context.Context) { t.catalog.updateMembers(ctx, id) },
 		changed: t.changed(id),
 		put:     func(ctx context.Context, _ process, text []byte) error { return put(ctx, text) },
 	}

@@ -18,9 +18,14 @@ type text struct {
 	kind, of string // what it is, and of what: its identity
 	// render makes the content, asking the service where it must.
 	render func(ctx context.Context) ([]byte, error)
-	// size tells the content's length from what is known; 0 where that is
-	// nothing. Readers do not depend on it.
+	// size tells the content's length from what is known. Where that is nothing it is
+	// wrong, but never 0: many readers look further than the length they are told, but
+	// GNU tar does not read a file that it takes for empty.
 	size func() int
+	// update, if it is not nil, has the service asked for what size goes by, if it
+	// answers soon. That is for who asks for the length: a listing must not cost a
+	// request for each text in it.
+	update func(ctx context.Context)
 	// changed is the mtime.
 	changed func() time.Time
 	// put makes what the text tells of what a process has written; nil for a text
@@ -72,6 +77,9 @@ var (
 func (f *text) Getattr(ctx context.Context, h gofs.FileHandle, out *fuse.AttrOut) syscall.Errno {
 	if r, ok := h.(*revision); ok {
 		return r.Getattr(ctx, out)
+	}
+	if f.update != nil {
+		f.update(ctx)
 	}
 	return f.t.getattr(ctx, f, out)
 }
