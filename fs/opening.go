@@ -260,13 +260,8 @@ func (o *opening) Fsync(context.Context, uint32) syscall.Errno {
 // Lseek finds data and holes; an image is taken to have none of these.
 func (o *opening) Lseek(_ context.Context, off uint64, whence uint32) (uint64, syscall.Errno) {
 	if info := o.fixedAs(); info != nil {
-		switch size := uint64(info.Size()); {
-		case off >= size:
-			return 0, o.in.t.errno("seek in a draft", errBeyond)
-		case whence == unix.SEEK_HOLE:
-			return size, 0
-		}
-		return off, 0
+		at, err := seekWhole(off, uint64(info.Size()), whence)
+		return at, o.in.t.errno("seek in a draft", err)
 	}
 	n, err := unix.Seek(int(o.file.Fd()), int64(off), int(whence))
 	return uint64(n), o.in.t.errno("seek in a draft", err)

@@ -112,10 +112,16 @@ func (r *revision) Getattr(ctx context.Context, out *fuse.AttrOut) syscall.Errno
 	if errno := r.f.t.getattr(ctx, r.f, out); errno != 0 {
 		return errno
 	}
+	n := int64(r.size())
+	sized(&out.Attr, n, n)
+	return 0
+}
+
+// size is the length of the copy.
+func (r *revision) size() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	sized(&out.Attr, int64(len(r.copy)), int64(len(r.copy)))
-	return 0
+	return len(r.copy)
 }
 
 // Setattr changes the length, which is not to write: programs do that first.

@@ -9,6 +9,7 @@ import (
 
 	gofs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
 )
 
 // A text is a small file whose content is made when it is opened, and which may
@@ -68,6 +69,7 @@ var (
 	_ = (gofs.NodeGetattrer)((*text)(nil))
 	_ = (gofs.NodeOpener)((*text)(nil))
 	_ = (gofs.NodeReader)((*text)(nil))
+	_ = (gofs.NodeLseeker)((*text)(nil))
 	_ = (gofs.NodeSetattrer)((*text)(nil))
 	_ = (gofs.NodeGetxattrer)((*text)(nil))
 	_ = (gofs.NodeListxattrer)((*text)(nil))
@@ -176,4 +178,30 @@ func (f *text) Read(ctx context.Context, h gofs.FileHandle, dest []byte, off int
 		return nil, f.t.errno("read "+f.file(), errLost) // half of this, half of that
 	}
 	return part(p.text, len(dest), off), 0
+}
+
+// Lseek finds no hole before the end of what Open made. By the length that stat tells,
+// which may be another by now, there could be one, and grep takes what has a hole for
+// binary.
+func (f *text) Lseek(_ context.Context, h gofs.FileHandle, off uint64, whence uint32) (uint64, syscall.Errno) {
+	var size int
+	switch o := h.(type) {
+	case *revision:
+		size = o.size()
+	case page:
+		size = len(o.text)
+	}
+	at, err := seekWhole(off, uint64(size), whence)
+	return at, f.t.errno("seek in "+f.file(), err)
+}
+
+// seekWhole is lseek(2) for data or a hole in a file that has no holes.
+func seekWhole(off, size uint64, whence uint32) (uint64, error) {
+	switch {
+	case off >= size:
+		return 0, errBeyond
+	case whence == unix.SEEK_HOLE:
+		return size, nil
+	}
+	return off, nil
 }
