@@ -36,6 +36,7 @@ type text struct {
 	read func(by process, text []byte)
 
 	mu        sync.Mutex
+	opened    int         // length of what was made last to be read
 	revisions []*revision // those that are open
 	cut       time.Time   // when it was made empty for a writer that is yet to come
 }
@@ -75,7 +76,10 @@ var (
 	_ = (gofs.NodeListxattrer)((*text)(nil))
 )
 
-// Getattr answers stat.
+// Getattr answers stat. A text that nobody writes is another at each look: who has
+// opened it and asks for its length is told that of what was made for it, since
+// sendfile(2) reads no further, and others pad what is shorter. The kernel does not say
+// who asks.
 func (f *text) Getattr(ctx context.Context, h gofs.FileHandle, out *fuse.AttrOut) syscall.Errno {
 	if r, ok := h.(*revision); ok {
 		return r.Getattr(ctx, out)
@@ -83,7 +87,14 @@ func (f *text) Getattr(ctx context.Context, h gofs.FileHandle, out *fuse.AttrOut
 	if f.update != nil {
 		f.update(ctx)
 	}
-	return f.t.getattr(ctx, f, out)
+	errno := f.t.getattr(ctx, f, out)
+	if _, open := h.(page); open && f.put == nil && errno == 0 {
+		f.mu.Lock()
+		n := int64(f.opened)
+		f.mu.Unlock()
+		sized(&out.Attr, n, n)
+	}
+	return errno
 }
 
 // Setattr cuts the text for its writer, or changes the length of what is written.
@@ -165,6 +176,9 @@ func (f *text) Open(ctx context.Context, flags uint32) (gofs.FileHandle, uint32,
 	if f.read != nil {
 		f.read(who(ctx), p)
 	}
+	f.mu.Lock()
+	f.opened = len(p)
+	f.mu.Unlock()
 	return page{p, again}, fuse.FOPEN_DIRECT_IO | fuse.FOPEN_NOFLUSH, 0
 }
 
