@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // An attempt is an image at the service that a draft is to become: what has to
@@ -16,8 +18,9 @@ import (
 // is made twice. It is on disk before the image is made, and until what became
 // of it is settled.
 type attempt struct {
-	path  string
-	since time.Time // of its state
+	path   string
+	since  time.Time // of its state
+	copied bool      // it was written in another directory than where it is
 
 	Endpoint string `json:"endpoint"`
 	Image    string `json:"image"`           // its id; "" until the service has chosen one, where it does
@@ -25,6 +28,7 @@ type attempt struct {
 	As       string `json:"as,omitempty"`    // name in incoming/ once it is made
 	Given    bool   `json:"given,omitempty"` // the id was not made up for it
 	State    string `json:"state"`
+	Home     uint64 `json:"home,omitempty"` // inode of the directory it was written in; 0 if an older glancefs has written it
 }
 
 // The states of an attempt. Up to made, nobody but us knows the image.
@@ -66,13 +70,29 @@ func (r *attempt) forget() { os.Remove(r.path) } // what is left is looked at ag
 func newAttempt(dir string, r attempt) (*attempt, error) {
 	r.State, r.since = attemptAsked, time.Now()
 	r.path = filepath.Join(dir, newUUID()+attemptSuffix)
+	var err error
+	if r.Home, err = inodeOf(dir); err != nil {
+		return nil, err
+	}
 	return &r, r.save()
+}
+
+func inodeOf(path string) (uint64, error) {
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		return 0, fmt.Errorf("stat %s: %w", path, err)
+	}
+	return st.Ino, nil
 }
 
 // loadAttempts reads what earlier mounts left of attempts. Those that cannot be
 // read are told, and left alone.
 func loadAttempts(dir string) (all []*attempt, err error) {
 	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	home, err := inodeOf(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -90,6 +110,7 @@ func loadAttempts(dir string) (all []*attempt, err error) {
 			errs = append(errs, fmt.Errorf("%s: %w", e.Name(), err))
 			continue
 		}
+		r.copied = r.Home != 0 && r.Home != home
 		all = append(all, r)
 	}
 	return all, errors.Join(errs...)

@@ -60,6 +60,9 @@ func (in *incoming) unmake(ctx context.Context, r *attempt) error {
 			return nil
 		}
 	}
+	if spared, err := in.spares(ctx, r); err != nil || spared {
+		return err
+	}
 	err := in.t.service.Delete(ctx, r.Image)
 	if errors.Is(err, iofs.ErrNotExist) && r.mayCome() {
 		return errMayCome
@@ -72,6 +75,25 @@ func (in *incoming) unmake(ctx context.Context, r *attempt) error {
 	}
 	r.forget()
 	return nil
+}
+
+// spares reports whether the image of an attempt is left alone: in a copied directory,
+// one that is whole by now. The copy may be older than that, and glancefs, where it was
+// made, may have found the image to be right. Such an attempt is forgotten.
+func (in *incoming) spares(ctx context.Context, r *attempt) (bool, error) {
+	if !r.copied {
+		return false, nil
+	}
+	img, err := in.t.service.Image(ctx, r.Image)
+	if errors.Is(err, iofs.ErrNotExist) {
+		err = nil
+	}
+	if err != nil || img.Status != "active" {
+		return false, err
+	}
+	in.t.log.Warn("an image is kept whose upload a copied cache directory tells to have been cut off", "image", r.Image)
+	r.forget()
+	return true, nil
 }
 
 // later has attempts settled in the background.
