@@ -123,9 +123,14 @@ func (s *Store) clear(e *extent) bool {
 	defer b.drop()
 	if err == nil {
 		defer func() { b.busy-- }()
-		if e.pins > 0 || b.pins > 0 || e.punching || b.isElsewhere() {
-			return false
-		}
+	}
+	switch {
+	case e.pins > 0 || b.pins > 0 || e.punching:
+		return false
+	case e.present == 0:
+		return true // by another; what is in its place by now is another extent
+	case err == nil && b.isElsewhere():
+		return false
 	}
 	s.stats.Evicted += e.forget()
 	e.punching = true

@@ -187,3 +187,26 @@ func TestRoomIsFreedWithoutIndex(t *testing.T) {
 	}
 	check(t, b, src, 0, ExtentSize)
 }
+
+// TestClearedByTwo has two find the same extent to be evicted: when the second comes to
+// it, what is in its place has been fetched since.
+func TestClearedByTwo(t *testing.T) {
+	src := newMemory(2*ExtentSize, false)
+	b := blob(t, open(t, 1<<30, time.Minute), src)
+	check(t, b, src, 0, ExtentSize)
+	rest(b)
+	b.store.mu.Lock()
+	e := b.extents[0]
+	b.store.clear(e)
+	b.store.mu.Unlock()
+	check(t, b, src, 0, ExtentSize)
+	rest(b)
+	before := src.opened()
+	b.store.mu.Lock()
+	b.store.clear(e)
+	b.store.mu.Unlock()
+	check(t, b, src, 0, ExtentSize)
+	if n := src.opened() - before; n != 0 {
+		t.Errorf("fetched again by %d streams", n)
+	}
+}
