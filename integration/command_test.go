@@ -122,6 +122,28 @@ func piped(tb testing.TB, name string, args ...string) (*exec.Cmd, io.Reader) {
 	return c, out
 }
 
+// talking starts a program that is written to and read from while it runs, and which
+// ends with the test at the latest.
+func talking(tb testing.TB, name string, args ...string) (*exec.Cmd, io.WriteCloser, io.Reader) {
+	tb.Helper()
+	c, err := command(tb.Context(), nil, name, args...)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	in, err := c.StdinPipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	out, err := c.StdoutPipe()
+	if err == nil {
+		err = c.Start()
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return c, in, out
+}
+
 // eventually asks again until ok says yes, and gives up with what after patience.
 func eventually(what string, ok func() (bool, error)) error { return within(patience, what, ok) }
 

@@ -59,21 +59,7 @@ type namespace struct {
 
 func newNamespace(t *testing.T) *namespace {
 	t.Helper()
-	c, err := command(t.Context(), nil, "unshare", "--mount", "--propagation", "private", "sh")
-	if err != nil {
-		t.Fatal(err)
-	}
-	in, err := c.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := c.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
+	c, in, out := talking(t, "unshare", "--mount", "--propagation", "private", "sh")
 	t.Cleanup(func() {
 		in.Close()
 		c.Wait()

@@ -59,21 +59,7 @@ func TestReadByTheKernelStays(t *testing.T) {
 			if v := verified(t, file); v != "yes" {
 				t.Fatalf("verified: %q", v)
 			}
-			reader, err := command(t.Context(), nil, "python3", "-c", openThen, file, c.how)
-			if err != nil {
-				t.Fatal(err)
-			}
-			in, err := reader.StdinPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			out, err := reader.StdoutPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := reader.Start(); err != nil {
-				t.Fatal(err)
-			}
+			reader, in, out := talking(t, "python3", "-c", openThen, file, c.how)
 			if _, err := io.ReadFull(out, make([]byte, 1)); err != nil {
 				t.Fatal(err)
 			}

@@ -153,27 +153,13 @@ func TestFilledByAnother(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			id := s.AddQueued(t, "disk")
 			file := filepath.Join(m.Dir, "images", id, "data")
-			writer, err := command(t.Context(), nil, "python3", "-c", `
+			writer, in, out := talking(t, "python3", "-c", `
 import os, sys
 fd, data = os.open(sys.argv[1], os.O_RDWR), open(sys.argv[2], "rb").read()
 while True:
     os.pwrite(fd, data, 0)
     print(flush=True)
     sys.stdin.readline()`, file, source)
-			if err != nil {
-				t.Fatal(err)
-			}
-			in, err := writer.StdinPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			out, err := writer.StdoutPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := writer.Start(); err != nil {
-				t.Fatal(err)
-			}
 			written := func() {
 				if _, err := io.ReadFull(out, make([]byte, 1)); err != nil {
 					t.Fatal(err)
@@ -183,7 +169,7 @@ while True:
 			run(t, "cmp", source, file)
 			run(t, "curl", "-sSf", "-H", "Content-Type: application/octet-stream", "-T", other, s.URL+"/v2/images/"+id+"/file")
 			between()
-			err = eventually("the data of the other", func() (bool, error) {
+			err := eventually("the data of the other", func() (bool, error) {
 				out, err := try(nil, "getfattr", "--absolute-names", "--only-values", "-n", "user.glance.status", file)
 				return string(out) == "active", err
 			})
