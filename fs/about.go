@@ -59,7 +59,7 @@ func (t *tree) about() fixed {
 func (t *tree) status() ([]byte, error) {
 	c := t.store.Stats()
 	s := Status{
-		Endpoint: t.service.Endpoint(), APIVersion: t.service.Version(), Answers: t.catalog.answering(),
+		Endpoint: t.service.Endpoint(), APIVersion: t.service.Version(), Answers: t.catalog.Answers(),
 		Cache: CacheStatus{Dir: t.cacheDir, Size: c.Size, Used: c.Used, Images: c.Blobs, Runs: c.Runs,
 			Corrupt: c.Corrupt, Mismatched: append([]cache.Key{}, t.store.Mismatches()...)},
 		Uploads: t.incoming.status(), Upkeep: *t.upkeep.Load(),

@@ -19,7 +19,7 @@ import (
 type byNameView struct{ t *tree }
 
 func (v byNameView) list(ctx context.Context) (entries, error) {
-	names, err := v.t.catalog.byName(ctx)
+	names, err := v.t.catalog.ByName(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +40,7 @@ func (v byNameView) list(ctx context.Context) (entries, error) {
 
 func (v byNameView) lookup(ctx context.Context, entry string) (child, error) {
 	if id, ok := splitUnique(entry, v.t.idSuffix()); ok {
-		img, err := v.t.catalog.image(ctx, id)
+		img, err := v.t.catalog.Image(ctx, id)
 		if err != nil {
 			return nil, err
 		}
@@ -53,7 +53,7 @@ func (v byNameView) lookup(ctx context.Context, entry string) (child, error) {
 	if !ok || name == "" {
 		return nil, iofs.ErrNotExist
 	}
-	images, err := v.t.catalog.named(ctx, name)
+	images, err := v.t.catalog.Named(ctx, name)
 	switch {
 	case err != nil:
 		return nil, err
@@ -83,7 +83,7 @@ func (t *tree) link(img glanceapi.Image) *link {
 }
 
 func (t *tree) linkTo(id string) *link {
-	return &link{node: node{t: t}, kind: "by-name", id: id, trust: t.catalog.refresh}
+	return &link{node: node{t: t}, kind: "by-name", id: id, trust: t.refresh}
 }
 
 func (l *link) identity() identity { return identity{l.kind, l.id + l.path} }

@@ -4,8 +4,7 @@ import (
 	"context"
 	iofs "io/fs"
 
-	"github.com/hanwen/go-fuse/v2/fuse"
-
+	"glancefs/fs/catalog"
 	"glancefs/glanceapi"
 )
 
@@ -17,23 +16,15 @@ func (unlisted) list(context.Context) (entries, error) { return array(nil), nil 
 
 func (u unlisted) lookup(ctx context.Context, name string) (child, error) { return u(ctx, name) }
 
-// linkEntries are the images of a walk as links to them.
-type linkEntries struct{ *walk }
-
-func (e linkEntries) at(ctx context.Context, i int) (fuse.DirEntry, bool, error) {
-	id, ok, err := e.walk.at(ctx, i)
-	return identity{"found", id}.entry(id), ok, err
-}
-
 // foundLink is a link in a directory of images that were found somehow. It is the
 // same one in all of them.
 func (t *tree) foundLink(id string) *link {
-	return &link{node: node{t: t}, kind: "found", id: id, trust: t.catalog.refresh, deep: true}
+	return &link{node: node{t: t}, kind: "found", id: id, trust: t.refresh, deep: true}
 }
 
 // found makes a directory of images that were found somehow.
 func (t *tree) found(kind, of string, v view) *dir {
-	return &dir{node: node{t: t}, is: identity{kind, of}, refresh: t.catalog.refresh, changed: t.since, view: v}
+	return &dir{node: node{t: t}, is: identity{kind, of}, refresh: t.refresh, changed: t.since, view: v}
 }
 
 // queryIdentity is that of query/. An expression in it may be longer than a file name,
@@ -61,14 +52,14 @@ type queryView struct {
 }
 
 func (v queryView) list(ctx context.Context) (entries, error) {
-	w := v.t.catalog.find(ctx, v.expr, v.query)
-	return linkEntries{w}, v.t.catalog.begin(ctx, w)
+	w := v.t.catalog.Find(ctx, v.expr, v.query)
+	return walkEntries{w, "found"}, v.t.catalog.Begin(ctx, w)
 }
 
 func (v queryView) lookup(ctx context.Context, id string) (child, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, v.t.catalog.needing(), errSlow)
+	ctx, cancel := context.WithTimeoutCause(ctx, v.t.catalog.Needing(), catalog.ErrSlow)
 	defer cancel()
-	ok, err := v.t.catalog.find(ctx, v.expr, v.query).search(ctx, id)
+	ok, err := v.t.catalog.Find(ctx, v.expr, v.query).Search(ctx, id)
 	return v.t.foundIf(ok, err, id)
 }
 
@@ -101,11 +92,11 @@ type projectView struct {
 }
 
 func (v projectView) list(ctx context.Context) (entries, error) {
-	w := v.t.catalog.sharedWith(ctx, v.project)
-	return linkEntries{w}, v.t.catalog.begin(ctx, w)
+	w := v.t.catalog.SharedWith(ctx, v.project)
+	return walkEntries{w, "found"}, v.t.catalog.Begin(ctx, w)
 }
 
 func (v projectView) lookup(ctx context.Context, id string) (child, error) {
-	ok, err := v.t.catalog.isSharedWith(ctx, id, v.project)
+	ok, err := v.t.catalog.IsSharedWith(ctx, id, v.project)
 	return v.t.foundIf(ok, err, id)
 }

@@ -42,8 +42,8 @@ func (d *imageData) identity() identity { return identity{"data", d.id} }
 // that is here as a whole they stay, for who goes on reading it when nobody
 // answers any more.
 func (d *imageData) life() (entry, attr time.Duration) {
-	refresh := d.t.catalog.refresh
-	if img, ok := d.t.catalog.known(d.id); ok && img.Status == "active" && d.t.held(img) == img.Size {
+	refresh := d.t.refresh
+	if img, ok := d.t.catalog.Known(d.id); ok && img.Status == "active" && d.t.held(img) == img.Size {
 		return refresh, refresh
 	}
 	return refresh, 0
@@ -69,7 +69,7 @@ func (d *imageData) stat(ctx context.Context, a *fuse.Attr) error {
 // current is the image as far as it is known, or as it was when the file was
 // opened if it is no more. An image that is yet to get data is asked for.
 func (d *imageData) current(ctx context.Context) (glanceapi.Image, error) {
-	img, ok := d.t.catalog.known(d.id)
+	img, ok := d.t.catalog.Known(d.id)
 	if ok && img.Status == "active" {
 		return d.t.inUse(img), nil
 	}
@@ -80,7 +80,7 @@ func (d *imageData) current(ctx context.Context) (glanceapi.Image, error) {
 	if opened {
 		return img, nil
 	}
-	return d.t.catalog.image(ctx, d.id)
+	return d.t.catalog.Image(ctx, d.id)
 }
 
 // readable tells why an image's data cannot be opened for reading, by the
@@ -117,7 +117,7 @@ func (d *imageData) Open(ctx context.Context, flags uint32) (gofs.FileHandle, ui
 	if flags&openAgain != 0 {
 		return d.openAgain(ctx, flags)
 	}
-	img, err := d.t.catalog.image(ctx, d.id)
+	img, err := d.t.catalog.Image(ctx, d.id)
 	if err == nil && img.Status == "queued" {
 		return d.openQueued(ctx, flags)
 	}
@@ -211,7 +211,7 @@ func (d *imageData) open(ctx context.Context) (*cache.Blob, error) {
 	if blob, err := d.reopen(); blob != nil || err != nil {
 		return blob, err
 	}
-	img, err := d.t.catalog.recall(ctx, d.id)
+	img, err := d.t.catalog.Recall(ctx, d.id)
 	if err != nil {
 		return nil, err
 	}

@@ -156,7 +156,7 @@ func TestFormerLeavesNode(t *testing.T) {
 // lineOf is what the process that follows finds of an image that tr has open.
 func lineOf(t *testing.T, tr *tree, id string) *line {
 	t.Helper()
-	img, err := tr.catalog.image(t.Context(), id)
+	img, err := tr.catalog.Image(t.Context(), id)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,8 +204,10 @@ func TestRecalledIsInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	tr.reopenAll(t.Context(), []*imageData{d})
-	remove(t, s, opened)
-	tr.catalog.deleted(opened)
+	if err := client(t, s).Delete(t.Context(), opened); err != nil {
+		t.Fatal(err)
+	}
+	tr.catalog.Deleted(opened)
 	if _, err := dataNode(t, tr, next).read(readerOf(t.Context()), make([]byte, n), 0); err != nil {
 		t.Fatal(err)
 	}

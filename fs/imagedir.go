@@ -57,7 +57,7 @@ type imageDir struct {
 // image makes the directory of one image.
 func (t *tree) image(id string) *imageDir {
 	return &imageDir{id: id, dir: dir{
-		node: node{t: t}, is: identity{"image", id}, refresh: t.catalog.refresh, changed: t.changed(id), view: imageView{t, id},
+		node: node{t: t}, is: identity{"image", id}, refresh: t.refresh, changed: t.changed(id), view: imageView{t, id},
 		writable: true,
 	}}
 }

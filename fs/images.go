@@ -7,6 +7,8 @@ import (
 	iofs "io/fs"
 	"syscall"
 
+	"glancefs/fs/catalog"
+
 	gofs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
@@ -16,27 +18,32 @@ import (
 type imagesView struct{ t *tree }
 
 func (v imagesView) list(ctx context.Context) (entries, error) {
-	w, err := v.t.catalog.list(ctx)
+	w, err := v.t.catalog.List(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return imageEntries{w}, nil
+	return walkEntries{w, "image"}, nil
 }
 
 func (v imagesView) lookup(ctx context.Context, id string) (child, error) {
-	if _, err := v.t.catalog.image(ctx, id); err != nil {
+	if _, err := v.t.catalog.Image(ctx, id); err != nil {
 		return nil, err
 	}
 	return v.t.image(id), nil
 }
 
-// imageEntries are the images of a walk as entries of images/.
-type imageEntries struct{ *walk }
-
-func (e imageEntries) at(ctx context.Context, i int) (fuse.DirEntry, bool, error) {
-	id, ok, err := e.walk.at(ctx, i)
-	return identity{"image", id}.entry(id), ok, err
+// walkEntries are the images of a walk as entries of some kind.
+type walkEntries struct {
+	walk *catalog.Walk
+	kind string
 }
+
+func (e walkEntries) at(ctx context.Context, i int) (fuse.DirEntry, bool, error) {
+	id, ok, err := e.walk.At(ctx, i)
+	return identity{e.kind, id}.entry(id), ok, err
+}
+
+func (e walkEntries) ready(i int) bool { return e.walk.Ready(i) }
 
 // An imagesDir is images/, where images can be deleted.
 type imagesDir struct{ dir }
@@ -61,7 +68,7 @@ var errNoDelete = fmt.Errorf("%w without --allow-delete", errReadOnly)
 
 // remove deletes an image. It is gone from everywhere at once.
 func (t *tree) remove(ctx context.Context, id string) error {
-	img, err := t.catalog.image(ctx, id)
+	img, err := t.catalog.Image(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -71,10 +78,10 @@ func (t *tree) remove(ctx context.Context, id string) error {
 	return t.alter(ctx, id, func(ctx context.Context) error {
 		err := t.service.Delete(ctx, id)
 		if err != nil && !errors.Is(err, iofs.ErrNotExist) {
-			t.catalog.doubt(id)
+			t.catalog.Doubt(id)
 			return err
 		}
-		t.catalog.deleted(id)
+		t.catalog.Deleted(id)
 		t.incoming.imageGone(id)
 		t.renamed(img)
 		t.staleBelow("query", id)

@@ -254,12 +254,12 @@ func TestOutage(t *testing.T) {
 			t.Fatal("it is not taken back")
 		}
 	}
-	w, err := in.t.catalog.list(t.Context())
+	w, err := in.t.catalog.List(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.wait(t.Context()); err != nil || len(w.ids) != 0 {
-		t.Errorf("%v, %v", w.ids, err)
+	if id, ok, err := w.At(t.Context(), 0); ok || err != nil {
+		t.Errorf("%s, %v", id, err)
 	}
 }
 

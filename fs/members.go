@@ -29,7 +29,7 @@ type membersView struct {
 }
 
 func (v membersView) list(ctx context.Context) (entries, error) {
-	members, err := v.t.catalog.memberList(ctx, v.id)
+	members, err := v.t.catalog.Members(ctx, v.id)
 	if err != nil {
 		return nil, err
 	}
@@ -87,18 +87,18 @@ func (t *tree) membersText(id string, is identity, encode func([]glanceapi.Membe
 	return &text{
 		node: node{t: t}, kind: is.kind, of: is.id,
 		render: func(ctx context.Context) ([]byte, error) {
-			list, err := t.catalog.memberList(ctx, id)
+			list, err := t.catalog.Members(ctx, id)
 			if err != nil {
 				return nil, err
 			}
 			return encode(list)
 		},
 		size: func() int {
-			list, _, _ := t.catalog.knownMembers(id)
+			list, _, _ := t.catalog.KnownMembers(id)
 			b, _ := encode(list)
 			return len(b)
 		},
-		update:  func(ctx context.Context) { t.catalog.updateMembers(ctx, id) },
+		update:  func(ctx context.Context) { t.catalog.UpdateMembers(ctx, id) },
 		changed: t.changed(id),
 		put:     func(ctx context.Context, _ process, text []byte) error { return put(ctx, text) },
 	}

@@ -20,7 +20,7 @@ type membersDir struct {
 // members makes the members directory of an image.
 func (t *tree) members(id string) *membersDir {
 	return &membersDir{image: id, dir: dir{
-		node: node{t: t}, is: identity{"members", id}, refresh: t.catalog.refresh, changed: t.changed(id), view: membersView{t, id},
+		node: node{t: t}, is: identity{"members", id}, refresh: t.refresh, changed: t.changed(id), view: membersView{t, id},
 		file: "members/" + id, writable: true,
 	}}
 }

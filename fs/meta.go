@@ -84,14 +84,14 @@ func (t *tree) meta(id string) *text {
 	return &text{
 		node: node{t: t}, kind: "meta.json", of: id,
 		render: func(ctx context.Context) ([]byte, error) {
-			img, err := t.catalog.image(ctx, id)
+			img, err := t.catalog.Image(ctx, id)
 			if err != nil {
 				return nil, err
 			}
 			return encodeJSON(t.describe(img))
 		},
 		size: func() int {
-			img, ok := t.catalog.known(id)
+			img, ok := t.catalog.Known(id)
 			if !ok {
 				return 0
 			}

@@ -81,7 +81,7 @@ func addServiceMetrics(reg *prometheus.Registry, t *tree) {
 	count("glancefs_sent_bytes_total", "Image bytes sent to the image service, repetitions included.", func(s stats) int64 { return s.BytesSent })
 	count("glancefs_reauthentications_total", "Tokens replaced before their time.", func(s stats) int64 { return s.Reauthentications })
 	gauge(reg, "glancefs_service_up", "1 if the image service has answered what it was asked last, else 0.", func() float64 {
-		if t.catalog.answering() {
+		if t.catalog.Answers() {
 			return 1
 		}
 		return 0

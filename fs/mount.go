@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"glancefs/cache"
+	"glancefs/fs/catalog"
 	"glancefs/glanceapi"
 )
 
@@ -50,12 +51,12 @@ type Config struct {
 	UID, GID   uint32        // who owns the files
 	AllowOther bool          // other users may use the mount
 	ReadOnly   bool
-	Delete     bool   // images and members may be removed
-	Strict     bool   // no byte of an image is readable before all of it is verified
-	Account    string // whose view of which service this is, for State
-	State      *State // what an earlier mount of the account knew, or nil
-	Kept       *Kept  // nil for a mount that ends with this process
-	Upkeep     Upkeep // what is told until SetUpkeep
+	Delete     bool           // images and members may be removed
+	Strict     bool           // no byte of an image is readable before all of it is verified
+	Account    string         // whose view of which service this is, for State
+	State      *catalog.State // what an earlier mount of the account knew, or nil
+	Kept       *Kept          // nil for a mount that ends with this process
+	Upkeep     Upkeep         // what is told until SetUpkeep
 	Log        *slog.Logger
 }
 
@@ -118,11 +119,15 @@ func New(dir string, c Config) (*Mount, error) {
 // plant makes the tree, of what the process before has left if there was one.
 func (m *Mount) plant(ctx context.Context, c Config) (left *legacy, err error) {
 	t := &tree{
-		service: c.Service, catalog: newCatalog(ctx, c.Service, c.Refresh, c.Log),
+		service: c.Service, refresh: c.Refresh,
 		store: c.Store, cacheDir: c.CacheDir,
 		uid: c.UID, gid: c.GID, strict: c.Strict, allowDelete: c.Delete, log: c.Log, started: time.Now(),
 		notices: make(chan notice, maxNotices), doubts: make(chan uint64, maxNotices),
 	}
+	t.catalog = catalog.New(ctx, catalog.Config{
+		Service: c.Service, Refresh: c.Refresh, Log: c.Log,
+		Gone: func(img glanceapi.Image) { t.store.Doom(t.blobKey(img)) }, Left: hasLeft,
+	})
 	m.tree = t
 	m.SetUpkeep(c.Upkeep)
 	if c.Kept != nil {
@@ -141,10 +146,9 @@ func (m *Mount) plant(ctx context.Context, c Config) (left *legacy, err error) {
 	t.edits.scratch.serial = uint64(time.Now().UnixNano()) // no other process has had these
 	t.metrics = newMetrics(t, c.Version)
 	if c.State != nil {
-		t.catalog.restore(c.State, left != nil)
+		t.catalog.Restore(c.State, left != nil)
 	}
 	t.store.OnMismatch(t.wrong)
-	t.catalog.gone = func(img glanceapi.Image) { t.store.Doom(t.blobKey(img)) }
 	return left, nil
 }
 

@@ -143,10 +143,9 @@ func await(ctx context.Context, done <-chan struct{}) error {
 		return nil
 	case <-ctx.Done():
 	}
-	thread, _ := caller(ctx)
 	tick := time.NewTicker(leavingEvery)
 	defer tick.Stop()
-	for !leaving(thread) {
+	for !hasLeft(ctx) {
 		select {
 		case <-done:
 			return nil
@@ -154,6 +153,14 @@ func await(ctx context.Context, done <-chan struct{}) error {
 		}
 	}
 	return context.Canceled
+}
+
+// hasLeft reports whether the process behind a request that was interrupted no longer
+// waits for it. What interrupts may be no signal at all, but io_uring, which qemu has a
+// main loop of: it does not try again.
+func hasLeft(ctx context.Context) bool {
+	thread, _ := caller(ctx)
+	return leaving(thread)
 }
 
 // leaving reports whether a thread has a signal to see to, or cannot be seen. Nobody

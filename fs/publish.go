@@ -168,7 +168,7 @@ func (in *incoming) mkdir(ctx context.Context, name string) (glanceapi.Image, er
 	if err != nil {
 		return glanceapi.Image{}, err
 	}
-	in.t.catalog.made(img)
+	in.t.catalog.Made(img)
 	in.mu.Lock()
 	in.links[name] = linked{image: img.ID}
 	in.keepLink(name)

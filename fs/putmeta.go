@@ -65,9 +65,9 @@ func isNothing(ch glanceapi.Change) bool { return reflect.ValueOf(ch).IsZero() }
 // current returns an image's meta.json as it is at present, asking for it where
 // it has to be sure.
 func (t *tree) current(ctx context.Context, id string, sure bool) (document, error) {
-	img, err := t.catalog.image(ctx, id)
+	img, err := t.catalog.Image(ctx, id)
 	if sure {
-		img, err = t.catalog.ask(ctx, id)
+		img, err = t.catalog.Ask(ctx, id)
 	}
 	if err != nil {
 		return nil, err
@@ -84,13 +84,13 @@ func (t *tree) update(ctx context.Context, id string, ch glanceapi.Change) error
 	if isNothing(ch) {
 		return nil
 	}
-	old, _ := t.catalog.known(id)
+	old, _ := t.catalog.Known(id)
 	img, err := t.service.Update(ctx, id, ch)
 	if err != nil {
-		t.catalog.doubt(id)
+		t.catalog.Doubt(id)
 		return err
 	}
-	t.catalog.made(img)
+	t.catalog.Made(img)
 	if old.Name != img.Name || old.Hidden != img.Hidden {
 		t.renamed(old, img)
 	}

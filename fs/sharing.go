@@ -41,7 +41,7 @@ func (t *tree) share(ctx context.Context, id string, do func(context.Context, []
 		if err != nil {
 			return err
 		}
-		defer t.catalog.reshared(id)
+		defer t.catalog.Reshared(id)
 		return t.unshareable(id, do(ctx, have))
 	})
 }
@@ -49,7 +49,7 @@ func (t *tree) share(ctx context.Context, id string, do func(context.Context, []
 // unshareable adds to a refusal what the service does not say: that v2 lets only
 // shared images have members.
 func (t *tree) unshareable(id string, err error) error {
-	img, known := t.catalog.known(id)
+	img, known := t.catalog.Known(id)
 	if !known || t.service.Version() == "v1" || img.Visibility == "shared" || !errors.Is(err, iofs.ErrPermission) {
 		return err
 	}
@@ -88,7 +88,7 @@ func (t *tree) putMember(ctx context.Context, id, who string, text []byte) error
 		}
 		err := t.service.SetMember(ctx, id, m)
 		if err == nil && m.Status != "" {
-			t.catalog.joined(id, m.Status == "accepted")
+			t.catalog.Joined(id, m.Status == "accepted")
 		}
 		return err
 	})

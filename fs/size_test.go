@@ -3,7 +3,6 @@ package fs
 import (
 	"runtime"
 	"testing"
-	"time"
 
 	gofs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -30,7 +29,6 @@ func TestSize(t *testing.T) {
 		s.AddQueued(t, "an image of some name")
 	}
 	tr := incomingOf(t, s, nil).t
-	tr.catalog.refresh = time.Hour
 
 	before := heap()
 	var all []glanceapi.Image
@@ -47,7 +45,13 @@ func TestSize(t *testing.T) {
 	s.Reset() // the requests that it counts are on the heap, too
 
 	before = heap()
-	listed := ids(t, tr.catalog)
+	w, err := tr.catalog.List(t.Context())
+	if err == nil {
+		err = w.Wait(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	s.Reset()
 	catalog := (heap() - before) / n
 
@@ -56,7 +60,11 @@ func TestSize(t *testing.T) {
 	var out fuse.EntryOut
 	raw.Lookup(nil, &fuse.InHeader{NodeId: 1}, "images", &out)
 	dir := out.NodeId
-	for _, id := range listed {
+	for i := range n {
+		id, _, err := w.At(t.Context(), i)
+		if err != nil {
+			t.Fatal(err)
+		}
 		if status := raw.Lookup(nil, &fuse.InHeader{NodeId: dir}, id, &out); !status.Ok() {
 			t.Fatal(status)
 		}

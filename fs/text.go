@@ -52,7 +52,7 @@ func (f *text) life() (entry, attr time.Duration) {
 	if f.put != nil {
 		return 0, 0
 	}
-	return f.t.catalog.refresh, 0
+	return f.t.refresh, 0
 }
 
 func (f *text) stat(_ context.Context, a *fuse.Attr) error {

@@ -24,6 +24,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"glancefs/cache"
+	"glancefs/fs/catalog"
 	"glancefs/glanceapi"
 )
 
@@ -64,7 +65,7 @@ type describer interface {
 
 // A service is the image service as the tree uses it.
 type service interface {
-	listSharer
+	catalog.Service
 	opener
 	maker
 	changer
@@ -75,7 +76,8 @@ type service interface {
 // tree is what all nodes of one mount share.
 type tree struct {
 	service  service
-	catalog  *catalog
+	catalog  *catalog.Catalog
+	refresh  time.Duration // how long an answer of the service is believed
 	incoming *incoming
 	store    *cache.Store
 	cacheDir string
@@ -148,7 +150,7 @@ func (t *tree) own(a *fuse.Attr, mode uint32, changed time.Time) {
 // changed is the mtime of what tells about an image.
 func (t *tree) changed(id string) func() time.Time {
 	return func() time.Time {
-		img, _ := t.catalog.known(id)
+		img, _ := t.catalog.Known(id)
 		return changedAt(img)
 	}
 }

@@ -149,7 +149,7 @@ func (in *incoming) likelyHash() string {
 
 // succeed puts the image in the draft's place.
 func (in *incoming) succeed(d *draft, u *upload, s *spool, img glanceapi.Image) {
-	in.t.catalog.made(img)
+	in.t.catalog.Made(img)
 	in.remember(d, u, img.ID, s.info)
 	d.mu.Lock()
 	d.image = img.ID // from here on its file may be the cache's, which makes holes in it

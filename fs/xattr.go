@@ -63,7 +63,7 @@ func (t *tree) getxattr(ctx context.Context, id, name string, dest []byte) (uint
 	case !strings.HasPrefix(name, fieldPrefix):
 		return 0, t.errno("getxattr", errNoAttr)
 	}
-	img, err := t.catalog.recall(ctx, id)
+	img, err := t.catalog.Recall(ctx, id)
 	if err != nil {
 		return 0, t.errno("getxattr", err)
 	}
@@ -76,7 +76,7 @@ func (t *tree) getxattr(ctx context.Context, id, name string, dest []byte) (uint
 
 // listxattr returns the names of an image's attributes, and of more.
 func (t *tree) listxattr(ctx context.Context, id string, dest []byte, more ...string) (uint32, syscall.Errno) {
-	img, err := t.catalog.recall(ctx, id)
+	img, err := t.catalog.Recall(ctx, id)
 	if err != nil {
 		return 0, t.errno("listxattr", err)
 	}
@@ -143,7 +143,7 @@ func (t *tree) removexattr(ctx context.Context, id, name string) syscall.Errno {
 
 // attribute returns what is known of an attribute of an image.
 func (t *tree) attribute(ctx context.Context, id, name string) (value string, there bool, err error) {
-	img, err := t.catalog.recall(ctx, id)
+	img, err := t.catalog.Recall(ctx, id)
 	if err != nil {
 		return "", false, err
 	}

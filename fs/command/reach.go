@@ -8,12 +8,13 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"glancefs/fs"
+	"glancefs/fs/catalog"
 	"glancefs/glanceapi"
 )
 
 // reachService finds the image service, and what an earlier mount of the account
 // knew of it. An heir does not wait for it: the mount goes on, whether it answers or not.
-func (m *mounted) reachService(ctx context.Context, c *cli.Context, s settings, name string, heir bool) (*fs.State, error) {
+func (m *mounted) reachService(ctx context.Context, c *cli.Context, s settings, name string, heir bool) (*catalog.State, error) {
 	state, err := fs.LoadState(s.cacheDir, name)
 	if err != nil && !errors.Is(err, iofs.ErrNotExist) {
 		m.log.Warn("what an earlier mount knew is lost", "err", err)

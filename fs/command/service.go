@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"glancefs/fs"
+	"glancefs/fs/catalog"
 	"glancefs/glanceapi"
 )
 
@@ -36,7 +36,7 @@ type service struct {
 
 // connect reaches the service. One that is down for now is an error only
 // without a state to start from.
-func connect(ctx context.Context, a *account, state *fs.State) (*service, error) {
+func connect(ctx context.Context, a *account, state *catalog.State) (*service, error) {
 	s := &service{account: a, log: a.flags.Log}
 	client, err := a.open(ctx, nil)
 	if err == nil {

@@ -1,4 +1,4 @@
-package fs
+package catalog
 
 import (
 	"context"
@@ -20,8 +20,8 @@ const (
 // order. It may still grow.
 type result struct {
 	question string
-	walk     *walk
-	before   *walk     // the last one that came to its end, for as long as this has not; or nil
+	walk     *Walk
+	before   *Walk     // the last one that came to its end, for as long as this has not; or nil
 	at       time.Time // when it was asked
 }
 
@@ -29,10 +29,10 @@ type result struct {
 // most refresh ago, or as last known when the service does not answer. Whoever
 // comes while it is asked for is given the last one, too, and does not wait for
 // one that may never come: a listing is followed by a lookup of each name in it.
-func (c *catalog) result(ctx context.Context, question string, find func(context.Context, *walk) error) *walk {
+func (c *Catalog) result(ctx context.Context, question string, find func(context.Context, *Walk) error) *Walk {
 	c.mu.Lock()
 	r := c.takeResult(question)
-	if r == nil || r.walk.ended() && time.Since(r.at) >= c.refresh {
+	if r == nil || r.walk.ended() && time.Since(r.at) >= c.config.Refresh {
 		old := r
 		r = &result{question: question, walk: newWalk(), at: time.Now()}
 		if old != nil {
@@ -49,36 +49,36 @@ func (c *catalog) result(ctx context.Context, question string, find func(context
 	return r.walk
 }
 
-// begin returns when a walk has something to show, or has ended, and fails when the
+// Begin returns when a walk has something to show, or has ended, and fails when the
 // service answers nothing meanwhile. A walk alone does not tell: a query that the
 // service does not sort has many answers before its first image.
-func (c *catalog) begin(ctx context.Context, w *walk) error {
-	for !w.ready(0) {
-		limit := c.needing()
+func (c *Catalog) Begin(ctx context.Context, w *Walk) error {
+	for !w.Ready(0) {
+		limit := c.Needing()
 		switch {
 		case limit == 0:
-			return errSlow
+			return ErrSlow
 		case limit == sickLimit:
 			limit = minPatience // and then for as long as it takes to find out
 		default:
 			limit = sickLimit
 		}
 		wait, cancel := context.WithTimeout(ctx, limit)
-		_, _, _ = w.at(wait, 0) // how it has ended is for the reader to see
+		_, _, _ = w.At(wait, 0) // how it has ended is for the reader to see
 		cancel()
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if w.ready(0) {
+		if w.Ready(0) {
 			return nil
 		}
 		_, err := shareFor(ctx, c, sickLimit, "anything", false, func() (*struct{}, error) {
-			for _, err := range c.service.Images(c.ctx, glanceapi.Query{Limit: 1}) {
+			for _, err := range c.config.Service.Images(c.ctx, glanceapi.Query{Limit: 1}) {
 				return nil, err
 			}
 			return nil, nil
 		})
-		if err != nil && !isRefusal(err) && !w.ready(0) {
+		if err != nil && !isRefusal(err) && !w.Ready(0) {
 			return err
 		}
 	}
@@ -87,7 +87,7 @@ func (c *catalog) begin(ctx context.Context, w *walk) error {
 
 // takeResult takes the answer to a question out of those that are kept, and
 // returns it; nil if there is none. Called with mu held.
-func (c *catalog) takeResult(question string) *result {
+func (c *Catalog) takeResult(question string) *result {
 	i := slices.IndexFunc(c.results, func(r *result) bool { return r.question == question })
 	if i < 0 {
 		return nil
@@ -98,7 +98,7 @@ func (c *catalog) takeResult(question string) *result {
 }
 
 // fill asks for r. If that fails it gives way to the one before it, old.
-func (c *catalog) fill(r, old *result, find func(context.Context, *walk) error) {
+func (c *Catalog) fill(r, old *result, find func(context.Context, *Walk) error) {
 	err := find(c.ctx, r.walk)
 	c.note(err)
 	r.walk.finish(err)
@@ -122,13 +122,13 @@ func (c *catalog) fill(r, old *result, find func(context.Context, *walk) error) 
 
 // forgetResults forgets all answers, because of what was done here. Called with
 // mu held.
-func (c *catalog) forgetResults() { c.results = nil }
+func (c *Catalog) forgetResults() { c.results = nil }
 
-// find returns the images that q selects.
-func (c *catalog) find(ctx context.Context, question string, q glanceapi.Query) *walk {
-	return c.result(ctx, question, func(ctx context.Context, w *walk) error {
+// Find returns the images that q selects.
+func (c *Catalog) Find(ctx context.Context, question string, q glanceapi.Query) *Walk {
+	return c.result(ctx, question, func(ctx context.Context, w *Walk) error {
 		start := time.Now()
-		for page, err := range c.service.Images(ctx, q) {
+		for page, err := range c.config.Service.Images(ctx, q) {
 			if err != nil {
 				return err
 			}
@@ -141,10 +141,10 @@ func (c *catalog) find(ctx context.Context, question string, q glanceapi.Query) 
 	})
 }
 
-// sharedWith returns the images that are shared with a project.
-func (c *catalog) sharedWith(ctx context.Context, project string) *walk {
-	return c.result(ctx, "shared with "+project, func(ctx context.Context, w *walk) error {
-		images, err := c.service.MemberImages(ctx, project)
+// SharedWith returns the images that are shared with a project.
+func (c *Catalog) SharedWith(ctx context.Context, project string) *Walk {
+	return c.result(ctx, "shared with "+project, func(ctx context.Context, w *Walk) error {
+		images, err := c.config.Service.MemberImages(ctx, project)
 		for _, m := range images {
 			w.add(m.ID)
 		}
@@ -152,24 +152,23 @@ func (c *catalog) sharedWith(ctx context.Context, project string) *walk {
 	})
 }
 
-// isSharedWith reports whether an image is shared with a project, by the answer to
+// IsSharedWith reports whether an image is shared with a project, by the answer to
 // that or, where there is none, by the image alone. While the service does not
 // answer, the last answer counts however old it is.
-func (c *catalog) isSharedWith(ctx context.Context, id, project string) (bool, error) {
+func (c *Catalog) IsSharedWith(ctx context.Context, id, project string) (bool, error) {
 	if c.foundShared(id, project) {
 		return true, nil
 	}
-	if _, err := c.image(ctx, id); err != nil {
+	if _, err := c.Image(ctx, id); err != nil {
 		return false, err
 	}
-	members, err := c.memberList(ctx, id)
-	_, is := memberIn(members, project)
-	return is, err
+	members, err := c.Members(ctx, id)
+	return slices.ContainsFunc(members, func(m glanceapi.Member) bool { return m.ID == project }), err
 }
 
 // foundShared reports whether the answer to what is shared with a project has an
 // image, and is to be believed.
-func (c *catalog) foundShared(id, project string) bool {
+func (c *Catalog) foundShared(id, project string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	i := slices.IndexFunc(c.results, func(r *result) bool { return r.question == "shared with "+project })
@@ -177,7 +176,7 @@ func (c *catalog) foundShared(id, project string) bool {
 		return false
 	}
 	r := c.results[i]
-	if !c.late && time.Since(r.at) >= c.refresh {
+	if !c.late && time.Since(r.at) >= c.config.Refresh {
 		return false
 	}
 	return r.walk.has(id) || r.before != nil && r.before.has(id)

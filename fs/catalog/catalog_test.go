@@ -1,4 +1,4 @@
-package fs
+package catalog
 
 import (
 	"context"
@@ -31,25 +31,31 @@ func client(t *testing.T, s *glancetest.Server) *glanceapi.Client {
 	return c
 }
 
-func catalogOf(t *testing.T, s *glancetest.Server, refresh time.Duration) *catalog {
+func catalogOf(t *testing.T, s *glancetest.Server, refresh time.Duration) *Catalog {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
-	c := newCatalog(ctx, client(t, s), refresh, slog.New(slog.DiscardHandler))
+	c := New(ctx, Config{
+		Service: client(t, s), Refresh: refresh, Log: slog.New(slog.DiscardHandler),
+		Gone: func(glanceapi.Image) {}, Left: func(context.Context) bool { return true },
+	})
 	for _, kind := range []string{"id", "name", "list", "members", firstPage} {
 		c.pace[kind] = time.Hour // or a busy machine's answers would not be waited for
 	}
 	return c
 }
 
+// nobodys is the id of no image.
+const nobodys = "11111111-1111-4111-8111-111111111111"
+
 // ids returns the listing, whole.
-func ids(t *testing.T, c *catalog) []string {
+func ids(t *testing.T, c *Catalog) []string {
 	t.Helper()
-	w, err := c.list(t.Context())
+	w, err := c.List(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.wait(t.Context()); err != nil {
+	if err := w.Wait(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return w.ids
@@ -69,12 +75,12 @@ func TestImageAsksOnceWithinRefresh(t *testing.T) {
 	id := s.Add(t, "disk", []byte("x"))
 	c := catalogOf(t, s, time.Hour)
 	for range 3 {
-		if img, err := c.image(t.Context(), id); err != nil || img.Name != "disk" {
+		if img, err := c.Image(t.Context(), id); err != nil || img.Name != "disk" {
 			t.Fatal(img, err)
 		}
 	}
 	asked(t, s, 1)
-	if _, err := c.image(t.Context(), someID); !errors.Is(err, iofs.ErrNotExist) {
+	if _, err := c.Image(t.Context(), nobodys); !errors.Is(err, iofs.ErrNotExist) {
 		t.Errorf("no such image: %v", err)
 	}
 }
@@ -94,8 +100,8 @@ func TestListingShowsChanges(t *testing.T) {
 	}
 	asked(t, s, 1)
 	// Where nothing has changed the answer is the same, and costs as little.
-	before, _ := c.list(t.Context())
-	after, _ := c.list(t.Context())
+	before, _ := c.List(t.Context())
+	after, _ := c.List(t.Context())
 	if before != after {
 		t.Error("an unchanged listing was made anew")
 	}
@@ -112,7 +118,7 @@ func TestListingAfterLeaving(t *testing.T) {
 	s.SetFaults(glancetest.Fault{Match: func(r *http.Request) bool { return r.Method == http.MethodGet && !r.URL.Query().Has("updated_at") }, Latency: 200 * time.Millisecond})
 	ids(t, c)
 	remove(t, s, all[0])
-	c.joined(all[0], false)
+	c.Joined(all[0], false)
 	begun := time.Now()
 	// A busy machine's answer may come after the caller's patience.
 	if got := ids(t, c); !slices.Equal(got, all[1:]) && time.Since(begun) < maxPatience {
@@ -125,7 +131,7 @@ func TestNamedAfterRename(t *testing.T) {
 	id := s.Add(t, "before", []byte("x"))
 	c := catalogOf(t, s, time.Hour)
 	ids(t, c)
-	if found, err := c.named(t.Context(), "before"); err != nil || len(found) != 1 || found[0].ID != id {
+	if found, err := c.Named(t.Context(), "before"); err != nil || len(found) != 1 || found[0].ID != id {
 		t.Errorf("before: %v, %v", found, err)
 	}
 	asked(t, s, 1) // the listing
@@ -133,7 +139,7 @@ func TestNamedAfterRename(t *testing.T) {
 	// Another catalog, without a listing, asks for the name only.
 	c = catalogOf(t, s, time.Hour)
 	for name, want := range map[string]int{"before": 1, "after": 0} {
-		if found, err := c.named(t.Context(), name); err != nil || len(found) != want {
+		if found, err := c.Named(t.Context(), name); err != nil || len(found) != want {
 			t.Errorf("%s: %v, %v", name, found, err)
 		}
 	}
@@ -146,7 +152,7 @@ func TestDeletionIsSeenOnUse(t *testing.T) {
 	c := catalogOf(t, s, time.Nanosecond)
 	ids(t, c)
 	remove(t, s, gone)
-	if _, err := c.image(t.Context(), gone); !errors.Is(err, iofs.ErrNotExist) {
+	if _, err := c.Image(t.Context(), gone); !errors.Is(err, iofs.ErrNotExist) {
 		t.Errorf("deleted image: %v", err)
 	}
 	if got := ids(t, c); !slices.Equal(got, []string{stays}) {
@@ -167,14 +173,14 @@ func TestOutageKeepsWhatIsKnown(t *testing.T) {
 				if got := ids(t, c); !slices.Equal(got, []string{id}) {
 					t.Errorf("listed %v", got)
 				}
-				if img, err := c.image(t.Context(), id); err != nil || img.Name != "disk" {
+				if img, err := c.Image(t.Context(), id); err != nil || img.Name != "disk" {
 					t.Errorf("image: %v, %v", img, err)
 				}
-				if found, err := c.named(t.Context(), "disk"); err != nil || len(found) != 1 {
+				if found, err := c.Named(t.Context(), "disk"); err != nil || len(found) != 1 {
 					t.Errorf("name: %v, %v", found, err)
 				}
 			}
-			if _, err := c.image(t.Context(), someID); err == nil || errors.Is(err, iofs.ErrNotExist) {
+			if _, err := c.Image(t.Context(), nobodys); err == nil || errors.Is(err, iofs.ErrNotExist) {
 				t.Errorf("an unknown image while the service is down: %v", err)
 			}
 			s.SetFaults()
@@ -187,9 +193,9 @@ func TestFirstListingFailsThenWorks(t *testing.T) {
 	c := catalogOf(t, s, time.Hour)
 	s.AddN(t, 2)
 	s.SetFaults(glancetest.Fault{Status: 403})
-	w, err := c.list(t.Context())
+	w, err := c.List(t.Context())
 	if err == nil {
-		err = w.wait(t.Context())
+		err = w.Wait(t.Context())
 	}
 	if !errors.Is(err, iofs.ErrPermission) {
 		t.Errorf("got %v", err)
@@ -207,10 +213,10 @@ func TestHiddenImageLeavesListing(t *testing.T) {
 	if got := ids(t, c); len(got) != 0 {
 		t.Errorf("listed %v", got)
 	}
-	if img, err := c.image(t.Context(), hidden); err != nil || !img.Hidden {
+	if img, err := c.Image(t.Context(), hidden); err != nil || !img.Hidden {
 		t.Errorf("by id: %v, %v", img, err)
 	}
-	if found, err := c.named(t.Context(), "hidden"); err != nil || len(found) != 0 {
+	if found, err := c.Named(t.Context(), "hidden"); err != nil || len(found) != 0 {
 		t.Errorf("by name: %v, %v", found, err)
 	}
 }
@@ -218,18 +224,8 @@ func TestHiddenImageLeavesListing(t *testing.T) {
 // remove deletes an image behind the catalog's back.
 func remove(t *testing.T, s *glancetest.Server, id string) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, s.URL+"/v2/images/"+id, nil)
-	if err != nil {
+	if err := client(t, s).Delete(t.Context(), id); err != nil {
 		t.Fatal(err)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp.Body.Close()
-	http.DefaultClient.CloseIdleConnections()
-	if resp.StatusCode != http.StatusNoContent {
-		t.Fatal(resp.Status)
 	}
 }
 
@@ -242,11 +238,11 @@ func TestRefusalIsAnAnswer(t *testing.T) {
 	c := catalogOf(t, s, time.Hour)
 	for range 2 {
 		q := glanceapi.Query{MemberStatus: "pending"}
-		if err := c.find(t.Context(), "member_status=pending", q).wait(t.Context()); !errors.Is(err, errors.ErrUnsupported) {
+		if err := c.Find(t.Context(), "member_status=pending", q).Wait(t.Context()); !errors.Is(err, errors.ErrUnsupported) {
 			t.Errorf("pending on v1: %v", err)
 		}
 	}
-	if !c.answering() {
+	if !c.Answers() {
 		t.Error("the service is taken to be down")
 	}
 }
@@ -265,7 +261,7 @@ func TestRenamedAreListed(t *testing.T) {
 		}
 	}
 	s.Reset()
-	names, err := c.byName(t.Context())
+	names, err := c.ByName(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

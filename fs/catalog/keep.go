@@ -1,4 +1,4 @@
-package fs
+package catalog
 
 import (
 	"reflect"
@@ -11,14 +11,14 @@ import (
 // unless what was done here since makes that old. It returns false for an image
 // that is no more. A listing in which it was otherwise is amended. Called with
 // mu held.
-func (c *catalog) keep(img glanceapi.Image, asked time.Time) bool {
+func (c *Catalog) keep(img glanceapi.Image, asked time.Time) bool {
 	return len(c.keepAll([]glanceapi.Image{img}, asked)) > 0
 }
 
 // keepAll is keep for all images of an answer, and returns the ids of those that
 // are there. A listing is amended once, because that takes as long as it is.
 // Called with mu held.
-func (c *catalog) keepAll(images []glanceapi.Image, asked time.Time) (kept []string) {
+func (c *Catalog) keepAll(images []glanceapi.Image, asked time.Time) (kept []string) {
 	relist, hidden := false, make(map[string]bool)
 	for _, img := range images {
 		ok, otherwise := c.record(img, asked)
@@ -38,7 +38,7 @@ func (c *catalog) keepAll(images []glanceapi.Image, asked time.Time) (kept []str
 
 // record is keep but for the listing, of which it tells whether the image is
 // otherwise in it. Called with mu held.
-func (c *catalog) record(img glanceapi.Image, asked time.Time) (ok, otherwise bool) {
+func (c *Catalog) record(img glanceapi.Image, asked time.Time) (ok, otherwise bool) {
 	if c.isRemoved(img.ID, asked) {
 		return false, false
 	}
@@ -59,9 +59,9 @@ func (c *catalog) record(img glanceapi.Image, asked time.Time) (ok, otherwise bo
 }
 
 // drop forgets an image that is no more. Called with mu held.
-func (c *catalog) drop(id string) {
+func (c *Catalog) drop(id string) {
 	if r, ok := c.images[id]; ok {
-		c.gone(r.image)
+		c.config.Gone(r.image)
 	}
 	c.changes++
 	delete(c.images, id)

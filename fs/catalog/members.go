@@ -1,4 +1,4 @@
-package fs
+package catalog
 
 import (
 	"context"
@@ -7,10 +7,10 @@ import (
 	"glancefs/glanceapi"
 )
 
-// memberList returns who an image is shared with, as it was at most refresh
+// Members returns who an image is shared with, as it was at most refresh
 // ago, or, when the service does not answer, as it was last known.
-func (c *catalog) memberList(ctx context.Context, id string) ([]glanceapi.Member, error) {
-	have, known, fresh := c.knownMembers(id)
+func (c *Catalog) Members(ctx context.Context, id string) ([]glanceapi.Member, error) {
+	have, known, fresh := c.KnownMembers(id)
 	if fresh {
 		return have, nil
 	}
@@ -24,20 +24,20 @@ func (c *catalog) memberList(ctx context.Context, id string) ([]glanceapi.Member
 	return got.members, nil
 }
 
-// updateMembers has it known who an image is shared with, as it was at most refresh
+// UpdateMembers has it known who an image is shared with, as it was at most refresh
 // ago, if the service says so soon.
-func (c *catalog) updateMembers(ctx context.Context, id string) {
-	if _, _, fresh := c.knownMembers(id); !fresh {
+func (c *Catalog) UpdateMembers(ctx context.Context, id string) {
+	if _, _, fresh := c.KnownMembers(id); !fresh {
 		_, _ = c.askMembers(ctx, id, true)
 	}
 }
 
 // askMembers asks the service who an image is shared with. It returns nil for who goes
 // on without, when there is no answer.
-func (c *catalog) askMembers(ctx context.Context, id string, without bool) (*memberList, error) {
+func (c *Catalog) askMembers(ctx context.Context, id string, without bool) (*memberList, error) {
 	return share(ctx, c, "members "+id, without, func() (*memberList, error) {
 		start := time.Now()
-		members, err := c.service.Members(c.ctx, id)
+		members, err := c.config.Service.Members(c.ctx, id)
 		if err != nil {
 			return nil, err
 		}
@@ -51,9 +51,9 @@ func (c *catalog) askMembers(ctx context.Context, id string, without bool) (*mem
 	})
 }
 
-// knownMembers returns who an image was last known to be shared with, however
+// KnownMembers returns who an image was last known to be shared with, however
 // long ago, and never asks. fresh is that it was so at most refresh ago.
-func (c *catalog) knownMembers(id string) (list []glanceapi.Member, known, fresh bool) {
+func (c *Catalog) KnownMembers(id string) (list []glanceapi.Member, known, fresh bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.alone(id) {
@@ -61,20 +61,20 @@ func (c *catalog) knownMembers(id string) (list []glanceapi.Member, known, fresh
 	}
 	l := c.members[id]
 	known = !l.at.IsZero()
-	return l.members, known, known && time.Since(l.at) < c.refresh
+	return l.members, known, known && time.Since(l.at) < c.config.Refresh
 }
 
 // alone reports whether an image is known to be one that cannot have members: by the
 // v2 API only shared images do. Called with mu held.
-func (c *catalog) alone(id string) bool {
+func (c *Catalog) alone(id string) bool {
 	v := c.images[id].image.Visibility
-	return c.service.Version() != "v1" && v != "" && v != "shared"
+	return c.config.Service.Version() != "v1" && v != "" && v != "shared"
 }
 
-// joined minds that somebody here has accepted an image that another project shares,
+// Joined minds that somebody here has accepted an image that another project shares,
 // which lists it at once, or has not, or no more: then the listing is read anew,
 // because only the service knows for whom it lists the image all the same.
-func (c *catalog) joined(id string, accepted bool) {
+func (c *Catalog) Joined(id string, accepted bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch r, known := c.images[id]; {
@@ -88,8 +88,8 @@ func (c *catalog) joined(id string, accepted bool) {
 	}
 }
 
-// reshared forgets who an image was shared with, because that was changed here.
-func (c *catalog) reshared(id string) {
+// Reshared forgets who an image was shared with, because that was changed here.
+func (c *Catalog) Reshared(id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.forgetResults()

@@ -1,4 +1,7 @@
-package fs
+// Package catalog is what a mount knows of the service's images: it asks for what is
+// wanted, shares answers, and serves what it knows while the service does not answer.
+// It knows nothing of FUSE, of data or of drafts.
+package catalog
 
 import (
 	"context"
@@ -31,30 +34,40 @@ type sharer interface {
 	Version() string // which tells what images can have members
 }
 
-type listSharer interface {
+// A Service is the image service as the catalog uses it.
+type Service interface {
 	lister
 	sharer
 }
 
-// A catalog is what the mount knows of the service's images. It asks as little
+// A Config is what a catalog is made of. All of it must be set.
+type Config struct {
+	Service Service
+	Refresh time.Duration // how long an answer is believed
+	Log     *slog.Logger
+	// Gone is told of each image that is no more. It must not call the catalog.
+	Gone func(glanceapi.Image)
+	// Left tells of a caller whose context has ended whether it has left. One that has
+	// not is still waiting for its answer, and gets it.
+	Left func(ctx context.Context) bool
+}
+
+// A Catalog is what the mount knows of the service's images. It asks as little
 // as it can and nothing twice within refresh: a lookup asks for that image
 // only, a listing for what has changed since. Requests are shared by whoever
 // waits for the same answer, and outlive those who leave.
 //
 // A failed request never takes away what is known; only a 404 does.
-type catalog struct {
-	service listSharer
-	refresh time.Duration
-	log     *slog.Logger
-	ctx     context.Context       // of the mount
-	gone    func(glanceapi.Image) // told of images that are no more
+type Catalog struct {
+	config  Config
+	ctx     context.Context // of the mount
 	flights singleflight.Group
 
 	mu      sync.Mutex
 	images  map[string]record
 	members map[string]memberList
 	removed map[string]time.Time // images that were deleted here, and when
-	first   *walk                // the first listing, while it grows
+	first   *Walk                // the first listing, while it grows
 	listing *listing             // the last one that ended well
 	saved   *listing             // of an earlier mount, for as long as there is no other
 	changes int                  // of images and listing, counted
@@ -83,9 +96,11 @@ type memberList struct {
 	own     time.Time // when it was last changed here
 }
 
-func newCatalog(ctx context.Context, service listSharer, refresh time.Duration, log *slog.Logger) *catalog {
-	return &catalog{
-		service: service, refresh: refresh, log: log, ctx: ctx, gone: func(glanceapi.Image) {},
+// New makes a catalog that knows nothing yet, and asks for nothing any more when ctx
+// ends.
+func New(ctx context.Context, c Config) *Catalog {
+	return &Catalog{
+		config: c, ctx: ctx,
 		images:  make(map[string]record),
 		members: make(map[string]memberList),
 		removed: make(map[string]time.Time),
@@ -93,31 +108,31 @@ func newCatalog(ctx context.Context, service listSharer, refresh time.Duration, 
 	}
 }
 
-// known returns what was last known of an image, however long ago, and never
+// Known returns what was last known of an image, however long ago, and never
 // asks.
-func (c *catalog) known(id string) (glanceapi.Image, bool) {
+func (c *Catalog) Known(id string) (glanceapi.Image, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r, ok := c.images[id]
 	return r.image, ok
 }
 
-// recall returns what was last known of an image, and asks only if that is
+// Recall returns what was last known of an image, and asks only if that is
 // nothing.
-func (c *catalog) recall(ctx context.Context, id string) (glanceapi.Image, error) {
-	if img, ok := c.known(id); ok {
+func (c *Catalog) Recall(ctx context.Context, id string) (glanceapi.Image, error) {
+	if img, ok := c.Known(id); ok {
 		return img, nil
 	}
-	return c.image(ctx, id)
+	return c.Image(ctx, id)
 }
 
-// image returns an image as it was at most refresh ago, or, when the service
+// Image returns an image as it was at most refresh ago, or, when the service
 // does not answer, as it was last known.
-func (c *catalog) image(ctx context.Context, id string) (glanceapi.Image, error) {
+func (c *Catalog) Image(ctx context.Context, id string) (glanceapi.Image, error) {
 	c.mu.Lock()
 	r, known := c.images[id]
 	listed := known && c.listing.has(id)
-	fresh := known && !r.doubt && (time.Since(r.at) < c.refresh || listed && c.listing.fresh(c.refresh))
+	fresh := known && !r.doubt && (time.Since(r.at) < c.config.Refresh || listed && c.listing.fresh(c.config.Refresh))
 	many := listed && c.lone >= loneLimit && !c.listing.worn()
 	c.mu.Unlock()
 	if fresh {
@@ -127,10 +142,10 @@ func (c *catalog) image(ctx context.Context, id string) (glanceapi.Image, error)
 		if _, err := share(ctx, c, "list", true, c.update); err != nil {
 			return glanceapi.Image{}, err
 		}
-		return c.recall(ctx, id)
+		return c.Recall(ctx, id)
 	}
 	img, err := share(ctx, c, "id "+id, known, func() (*glanceapi.Image, error) {
-		img, err := c.ask(c.ctx, id)
+		img, err := c.Ask(c.ctx, id)
 		return &img, err
 	})
 	if err != nil {
@@ -142,10 +157,10 @@ func (c *catalog) image(ctx context.Context, id string) (glanceapi.Image, error)
 	return *img, nil
 }
 
-// ask fetches one image.
-func (c *catalog) ask(ctx context.Context, id string) (glanceapi.Image, error) {
+// Ask fetches one image.
+func (c *Catalog) Ask(ctx context.Context, id string) (glanceapi.Image, error) {
 	start := time.Now()
-	img, err := c.service.Image(ctx, id)
+	img, err := c.config.Service.Image(ctx, id)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.lone++

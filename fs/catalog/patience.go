@@ -1,4 +1,4 @@
-package fs
+package catalog
 
 import (
 	"context"
@@ -28,14 +28,17 @@ const (
 	sickLimit  = 2 * time.Second
 	firstLimit = 10 * time.Second // while nothing is known against the service
 	vainFor    = 3 * time.Second
+	// leftEvery is how often it is asked whether a caller whose context has ended has
+	// left.
+	leftEvery = 100 * time.Millisecond
 )
 
 // share runs do once for all who ask for the same key at the same time, and
 // returns its answer. A caller who has one already, stale as it may be, waits
 // for its patience only, and gets nil instead of an error that does not say
 // that the thing is gone.
-func share[T any](ctx context.Context, c *catalog, key string, known bool, do func() (*T, error)) (*T, error) {
-	wait := c.needing()
+func share[T any](ctx context.Context, c *Catalog, key string, known bool, do func() (*T, error)) (*T, error) {
+	wait := c.Needing()
 	if known {
 		wait = c.patience(key)
 	}
@@ -43,15 +46,15 @@ func share[T any](ctx context.Context, c *catalog, key string, known bool, do fu
 }
 
 // shareFor is share with another patience.
-func shareFor[T any](ctx context.Context, c *catalog, wait time.Duration, key string, known bool, do func() (*T, error)) (*T, error) {
+func shareFor[T any](ctx context.Context, c *Catalog, wait time.Duration, key string, known bool, do func() (*T, error)) (*T, error) {
 	switch {
 	case wait == 0 && known:
 		return nil, nil
 	case wait == 0:
-		return nil, errSlow
+		return nil, ErrSlow
 	}
 	result := c.flights.DoChan(key, func() (any, error) {
-		slow := time.AfterFunc(maxPatience, func() { c.note(errSlow) })
+		slow := time.AfterFunc(maxPatience, func() { c.note(ErrSlow) })
 		begun := time.Now()
 		v, err := do()
 		slow.Stop()
@@ -75,27 +78,34 @@ func shareFor[T any](ctx context.Context, c *catalog, wait time.Duration, key st
 				c.waited()
 				return nil, nil
 			}
-			c.note(errSlow)
+			c.note(ErrSlow)
 			c.waitedInVain()
-			return nil, errSlow
+			return nil, ErrSlow
 		case <-interrupted:
 			interrupted, look = nil, time.After(0)
 		case <-look:
-			// What interrupts may be no signal at all, but io_uring, which qemu has a
-			// main loop of: it does not try again.
-			if thread, _ := caller(ctx); leaving(thread) {
+			if c.config.Left(ctx) {
 				return nil, context.Canceled
 			}
-			look = time.After(leavingEvery)
+			look = time.After(leftEvery)
 		}
 	}
 }
 
-var errSlow = errors.New("the image service does not answer")
+// ErrSlow is what a caller gets who has no answer in hand, and has waited for as long
+// as callers do.
+var ErrSlow = errors.New("the image service does not answer")
+
+// Answers tells whether the service has answered what it was asked last.
+func (c *Catalog) Answers() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.sick
+}
 
 // note records how a request ended, or that it takes too long. A refusal is an
 // answer, and so is health. What ends with the mount says nothing.
-func (c *catalog) note(err error) {
+func (c *Catalog) note(err error) {
 	if c.ctx.Err() != nil {
 		return
 	}
@@ -105,9 +115,9 @@ func (c *catalog) note(err error) {
 	switch {
 	case failed && !c.sick:
 		c.probed = time.Now() // so that nobody waits at once again
-		c.log.Warn("image service does not answer; what is known is served", "err", err)
+		c.config.Log.Warn("image service does not answer; what is known is served", "err", err)
 	case !failed && c.sick:
-		c.log.Info("image service answers again")
+		c.config.Log.Info("image service answers again")
 	}
 	c.sick, c.late = failed, failed
 }
@@ -151,7 +161,7 @@ func (p pace) took(key string, d time.Duration) {
 }
 
 // took records how long an answer took.
-func (c *catalog) took(key string, d time.Duration, err error) {
+func (c *Catalog) took(key string, d time.Duration, err error) {
 	if err != nil && !isRefusal(err) {
 		return
 	}
@@ -161,14 +171,14 @@ func (c *catalog) took(key string, d time.Duration, err error) {
 }
 
 // waited records that a caller has waited in vain.
-func (c *catalog) waited() {
+func (c *Catalog) waited() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.late, c.probed = true, time.Now()
 }
 
 // waitedInVain records that a caller without an answer has got none.
-func (c *catalog) waitedInVain() {
+func (c *Catalog) waitedInVain() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.vain = time.Now()
@@ -176,12 +186,13 @@ func (c *catalog) waitedInVain() {
 
 // isRefusal reports whether err is an answer all the same.
 func isRefusal(err error) bool {
-	return isOneOf(err, iofs.ErrNotExist, iofs.ErrPermission, iofs.ErrInvalid, errors.ErrUnsupported)
+	return slices.ContainsFunc([]error{iofs.ErrNotExist, iofs.ErrPermission, iofs.ErrInvalid, errors.ErrUnsupported},
+		func(answer error) bool { return errors.Is(err, answer) })
 }
 
 // patience is how long a caller with an answer in hand waits for a newer one; 0 is
 // for those who are not to ask at all.
-func (c *catalog) patience(key string) time.Duration {
+func (c *Catalog) patience(key string) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	usual, ever := c.pace.usual(key)
@@ -197,9 +208,9 @@ func (c *catalog) patience(key string) time.Duration {
 	return minPatience
 }
 
-// needing is how long a caller without an answer waits for one; 0 is for those who
+// Needing is how long a caller without an answer waits for one; 0 is for those who
 // are not to ask at all.
-func (c *catalog) needing() time.Duration {
+func (c *Catalog) Needing() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {

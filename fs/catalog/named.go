@@ -1,4 +1,4 @@
-package fs
+package catalog
 
 import (
 	"context"
@@ -8,11 +8,11 @@ import (
 	"glancefs/glanceapi"
 )
 
-// named returns the images that list under name: from the listing if it has
+// Named returns the images that list under name: from the listing if it has
 // them and is fresh, else by asking for just them, so that a new image has its
 // name at once; when the service does not answer, from the listing as last
 // known. Where many are asked for, the listing is brought up to date instead.
-func (c *catalog) named(ctx context.Context, name string) ([]glanceapi.Image, error) {
+func (c *Catalog) Named(ctx context.Context, name string) ([]glanceapi.Image, error) {
 	if images, ok := c.listedAs(name, false); ok {
 		return images, nil
 	}
@@ -41,11 +41,11 @@ func (c *catalog) named(ctx context.Context, name string) ([]glanceapi.Image, er
 
 // listedAs returns the images that are listed under name; ok is false where there
 // are none, or, but for stale, the listing is not fresh.
-func (c *catalog) listedAs(name string, stale bool) (images []glanceapi.Image, ok bool) {
+func (c *Catalog) listedAs(name string, stale bool) (images []glanceapi.Image, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	l := c.best()
-	if l == nil || !stale && !l.fresh(c.refresh) {
+	if l == nil || !stale && !l.fresh(c.config.Refresh) {
 		return nil, false
 	}
 	images = c.called(name, l.names[name])
@@ -54,13 +54,13 @@ func (c *catalog) listedAs(name string, stale bool) (images []glanceapi.Image, o
 
 // askName fetches the images of one name. The name is compared here too: a
 // server that does not know the filter answers with everything.
-func (c *catalog) askName(name string) (*[]glanceapi.Image, error) {
+func (c *Catalog) askName(name string) (*[]glanceapi.Image, error) {
 	var found []glanceapi.Image
 	start := time.Now()
 	c.mu.Lock()
 	c.lone++
 	c.mu.Unlock()
-	for page, err := range c.service.Images(c.ctx, glanceapi.Query{Name: name}) {
+	for page, err := range c.config.Service.Images(c.ctx, glanceapi.Query{Name: name}) {
 		if err != nil {
 			return nil, err
 		}
@@ -72,13 +72,13 @@ func (c *catalog) askName(name string) (*[]glanceapi.Image, error) {
 	return &found, nil
 }
 
-// byName returns the listed images by their names.
-func (c *catalog) byName(ctx context.Context) (map[string][]glanceapi.Image, error) {
-	w, err := c.list(ctx)
+// ByName returns the listed images by their names.
+func (c *Catalog) ByName(ctx context.Context) (map[string][]glanceapi.Image, error) {
+	w, err := c.List(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := w.wait(ctx); err != nil {
+	if err := w.Wait(ctx); err != nil {
 		return nil, err
 	}
 	c.mu.Lock()
@@ -95,12 +95,12 @@ func (c *catalog) byName(ctx context.Context) (map[string][]glanceapi.Image, err
 
 // called returns the records of those of ids that have a name and are not hidden: a
 // listing that is being brought up to date may still have others. Called with mu held.
-func (c *catalog) called(name string, ids []string) []glanceapi.Image {
+func (c *Catalog) called(name string, ids []string) []glanceapi.Image {
 	return slices.DeleteFunc(c.recorded(ids), func(i glanceapi.Image) bool { return i.Name != name || i.Hidden })
 }
 
 // recorded returns the records of ids. Called with mu held.
-func (c *catalog) recorded(ids []string) []glanceapi.Image {
+func (c *Catalog) recorded(ids []string) []glanceapi.Image {
 	images := make([]glanceapi.Image, 0, len(ids))
 	for _, id := range ids {
 		if r, ok := c.images[id]; ok {

@@ -1,4 +1,4 @@
-package fs
+package catalog
 
 import (
 	"testing"
@@ -22,7 +22,7 @@ func TestManyStaleImagesAskForTheListing(t *testing.T) {
 	c.mu.Unlock()
 	s.Reset()
 	for _, id := range all {
-		if _, err := c.image(t.Context(), id); err != nil {
+		if _, err := c.Image(t.Context(), id); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,13 +1,13 @@
-package fs
+package catalog
 
 import (
 	"context"
 	"sync"
 )
 
-// A walk is one listing of the service's images, newest first, which can be
+// A Walk is one listing of the service's images, newest first, which can be
 // read while it still grows. A finished walk never changes.
-type walk struct {
+type Walk struct {
 	mu    sync.Mutex
 	ids   []string
 	seen  map[string]bool
@@ -16,13 +16,13 @@ type walk struct {
 	grown chan struct{} // closed, and replaced, when any of the above changes
 }
 
-func newWalk() *walk {
-	return &walk{seen: make(map[string]bool), grown: make(chan struct{})}
+func newWalk() *Walk {
+	return &Walk{seen: make(map[string]bool), grown: make(chan struct{})}
 }
 
 // add appends the ids that are new: a walk that had to start over meets those
 // it has again.
-func (w *walk) add(ids ...string) {
+func (w *Walk) add(ids ...string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, id := range ids {
@@ -35,20 +35,20 @@ func (w *walk) add(ids ...string) {
 }
 
 // finish ends the walk.
-func (w *walk) finish(err error) {
+func (w *Walk) finish(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.done, w.err = true, err
 	w.changed()
 }
 
-func (w *walk) changed() {
+func (w *Walk) changed() {
 	close(w.grown)
 	w.grown = make(chan struct{})
 }
 
-// at returns the i-th id, waiting for it if need be; ok is false at the end.
-func (w *walk) at(ctx context.Context, i int) (id string, ok bool, err error) {
+// At returns the i-th id, waiting for it if need be; ok is false at the end.
+func (w *Walk) At(ctx context.Context, i int) (id string, ok bool, err error) {
 	for {
 		w.mu.Lock()
 		n, done, err, grown := len(w.ids), w.done, w.err, w.grown
@@ -71,14 +71,14 @@ func (w *walk) at(ctx context.Context, i int) (id string, ok bool, err error) {
 }
 
 // has reports whether id is among those found so far.
-func (w *walk) has(id string) bool {
+func (w *Walk) has(id string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.seen[id]
 }
 
-// search reports whether id is found, in the end.
-func (w *walk) search(ctx context.Context, id string) (bool, error) {
+// Search reports whether id is found, in the end.
+func (w *Walk) Search(ctx context.Context, id string) (bool, error) {
 	for {
 		w.mu.Lock()
 		found, done, err, grown := w.seen[id], w.done, w.err, w.grown
@@ -98,30 +98,30 @@ func (w *walk) search(ctx context.Context, id string) (bool, error) {
 }
 
 // ended reports whether the walk has.
-func (w *walk) ended() bool {
+func (w *Walk) ended() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.done
 }
 
 // len is how many ids were found so far.
-func (w *walk) len() int {
+func (w *Walk) len() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.ids)
 }
 
-// ready reports whether at(i) answers at once.
-func (w *walk) ready(i int) bool {
+// Ready reports whether at(i) answers at once.
+func (w *Walk) Ready(i int) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return i < len(w.ids) || w.done
 }
 
-// wait returns when the walk has ended, with its error.
-func (w *walk) wait(ctx context.Context) error {
+// Wait returns when the walk has ended, with its error.
+func (w *Walk) Wait(ctx context.Context) error {
 	for i := 0; ; i++ {
-		if _, ok, err := w.at(ctx, i); !ok {
+		if _, ok, err := w.At(ctx, i); !ok {
 			return err
 		}
 	}
@@ -129,7 +129,7 @@ func (w *walk) wait(ctx context.Context) error {
 
 // amended returns a finished walk with the ids of first before those of w, and
 // without those of gone. w must be finished.
-func (w *walk) amended(first []string, gone map[string]bool) *walk {
+func (w *Walk) amended(first []string, gone map[string]bool) *Walk {
 	n := newWalk()
 	n.add(first...)
 	for _, id := range w.ids {

@@ -1,4 +1,4 @@
-package fs
+package catalog
 
 import (
 	"maps"
@@ -15,9 +15,9 @@ import (
 // tombs is how long a deletion is remembered: longer than any answer takes.
 const tombs = time.Hour
 
-// made takes in an image as it is since it was made or changed here, so that it
+// Made takes in an image as it is since it was made or changed here, so that it
 // is listed, and has its name, at once.
-func (c *catalog) made(img glanceapi.Image) {
+func (c *Catalog) Made(img glanceapi.Image) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.forgetResults()
@@ -33,9 +33,9 @@ func (c *catalog) made(img glanceapi.Image) {
 	}
 }
 
-// doubt has an image asked for anew: something was to be done to it, and it is not
+// Doubt has an image asked for anew: something was to be done to it, and it is not
 // known whether it was.
-func (c *catalog) doubt(id string) {
+func (c *Catalog) Doubt(id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if r, ok := c.images[id]; ok {
@@ -44,8 +44,8 @@ func (c *catalog) doubt(id string) {
 	}
 }
 
-// deleted forgets an image that was deleted here.
-func (c *catalog) deleted(id string) {
+// Deleted forgets an image that was deleted here.
+func (c *Catalog) Deleted(id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
@@ -60,7 +60,7 @@ func (c *catalog) deleted(id string) {
 
 // lose forgets an image that is no more, and amends the listing. Called with mu
 // held.
-func (c *catalog) lose(id string) {
+func (c *Catalog) lose(id string) {
 	c.drop(id)
 	if c.listing.has(id) {
 		c.adopt(c.listing.walk.amended(nil, map[string]bool{id: true}))
@@ -69,12 +69,12 @@ func (c *catalog) lose(id string) {
 
 // isRemoved reports whether an image was deleted here after a time. Called with
 // mu held.
-func (c *catalog) isRemoved(id string, since time.Time) bool { return c.removed[id].After(since) }
+func (c *Catalog) isRemoved(id string, since time.Time) bool { return c.removed[id].After(since) }
 
 // settled returns a walk that was begun at a time without the images that were
-// deleted here since, and with those that were made here: they are listed, and
+// Deleted here since, and with those that were made here: they are listed, and
 // the walk may have been past their place. Called with mu held.
-func (c *catalog) settled(w *walk, since time.Time) *walk {
+func (c *Catalog) settled(w *Walk, since time.Time) *Walk {
 	gone := make(map[string]bool)
 	for id := range c.removed {
 		if w.seen[id] && c.isRemoved(id, since) {

@@ -1,9 +1,11 @@
-package fs
+package catalog
 
 import (
 	"context"
 	"reflect"
 	"time"
+
+	"golang.org/x/sync/singleflight"
 
 	"glancefs/glanceapi"
 )
@@ -22,7 +24,7 @@ const (
 // A listing is a whole walk and how true it is. It is never changed, only
 // replaced. The nil listing has no image and is never fresh.
 type listing struct {
-	walk   *walk
+	walk   *Walk
 	names  map[string][]string // ids by name
 	full   time.Time           // when it was last read from start to end
 	synced time.Time           // when it was last known to be true
@@ -38,10 +40,10 @@ func (l *listing) fresh(refresh time.Duration) bool {
 // worn reports whether l is due for a reading from start to end.
 func (l *listing) worn() bool { return time.Since(l.full) >= fullEvery }
 
-// list returns the listing of all images. The first one may still be growing, and
+// List returns the listing of all images. The first one may still be growing, and
 // fails when the service answers nothing; later ones are as true as at most refresh
 // ago, or as last known when the service does not answer.
-func (c *catalog) list(ctx context.Context) (*walk, error) {
+func (c *Catalog) List(ctx context.Context) (*Walk, error) {
 	c.mu.Lock()
 	l := c.listing
 	if l == nil {
@@ -54,10 +56,10 @@ func (c *catalog) list(ctx context.Context) (*walk, error) {
 		if saved != nil && !c.answers(ctx, w) {
 			return saved.walk, nil
 		}
-		return w, c.begin(ctx, w)
+		return w, c.Begin(ctx, w)
 	}
 	c.mu.Unlock()
-	if !l.fresh(c.refresh) {
+	if !l.fresh(c.config.Refresh) {
 		if _, err := share(ctx, c, "list", true, c.update); err != nil {
 			return nil, err
 		}
@@ -70,10 +72,10 @@ func (c *catalog) list(ctx context.Context) (*walk, error) {
 
 // answers reports whether a walk gets anywhere while a caller who has an older one
 // has patience.
-func (c *catalog) answers(ctx context.Context, w *walk) bool {
+func (c *Catalog) answers(ctx context.Context, w *Walk) bool {
 	wait, cancel := context.WithTimeout(ctx, c.patience(firstPage))
 	defer cancel()
-	_, _, err := w.at(wait, 0)
+	_, _, err := w.At(wait, 0)
 	if err != nil && wait.Err() != nil && ctx.Err() == nil {
 		c.waited()
 	}
@@ -83,10 +85,10 @@ func (c *catalog) answers(ctx context.Context, w *walk) bool {
 // read fills w with everything the service lists, and makes it the listing if
 // it ends well. A first walk that fails is forgotten, so that the next caller
 // tries again.
-func (c *catalog) read(w *walk) {
+func (c *Catalog) read(w *Walk) {
 	start := time.Now()
 	var clock time.Time
-	for page, err := range c.service.Images(c.ctx, glanceapi.Query{}) {
+	for page, err := range c.config.Service.Images(c.ctx, glanceapi.Query{}) {
 		if err != nil {
 			c.note(err)
 			c.mu.Lock()
@@ -138,26 +140,26 @@ func pageClock(p glanceapi.Page) time.Time {
 // nothing has changed. When it is worn it is read anew in the background,
 // which nobody waits for; but when something was done here that only such a
 // reading shows, it is worth waiting for.
-func (c *catalog) update() (*struct{}, error) {
+func (c *Catalog) update() (*struct{}, error) {
 	c.mu.Lock()
 	old := c.listing
 	c.mu.Unlock()
-	if old.fresh(c.refresh) {
+	if old.fresh(c.config.Refresh) {
 		return nil, nil
 	}
 	switch {
 	case old.full.IsZero():
-		c.readAnew()
+		<-c.readAnew()
 		return nil, nil
 	case old.worn(), old.clock.IsZero():
-		go c.readAnew()
+		c.readAnew()
 	}
 	if old.clock.IsZero() {
 		return nil, nil // an empty listing of a service that tells no time
 	}
 	start := time.Now()
 	d := delta{start: start, gone: make(map[string]bool)}
-	for page, err := range c.service.Images(c.ctx, glanceapi.Query{UpdatedSince: old.clock.Add(-clockSlack), Sort: "updated_at"}) {
+	for page, err := range c.config.Service.Images(c.ctx, glanceapi.Query{UpdatedSince: old.clock.Add(-clockSlack), Sort: "updated_at"}) {
 		if err != nil {
 			return nil, err
 		}
@@ -182,9 +184,10 @@ func (c *catalog) update() (*struct{}, error) {
 	return nil, nil
 }
 
-// readAnew reads the listing from start to end, once for all who want that.
-func (c *catalog) readAnew() {
-	c.flights.Do("full", func() (any, error) {
+// readAnew reads the listing from start to end, once for all who want that. The
+// channel has a value when that is done.
+func (c *Catalog) readAnew() <-chan singleflight.Result {
+	return c.flights.DoChan("full", func() (any, error) {
 		c.read(newWalk())
 		return nil, nil
 	})
@@ -201,7 +204,7 @@ type delta struct {
 
 // merge takes a page into d, and reports whether it brought any news. The listing
 // is amended when all of d is known.
-func (c *catalog) merge(d *delta, page glanceapi.Page) (news bool) {
+func (c *Catalog) merge(d *delta, page glanceapi.Page) (news bool) {
 	if d.clock.IsZero() {
 		d.clock = pageClock(page)
 	}
@@ -228,7 +231,7 @@ func (c *catalog) merge(d *delta, page glanceapi.Page) (news bool) {
 // adopt makes a whole walk the listing; images of the old one that are not in
 // it are forgotten, but for those that there is another reason for. Called with
 // mu held.
-func (c *catalog) adopt(w *walk) {
+func (c *Catalog) adopt(w *Walk) {
 	c.changes++
 	if c.listing != nil {
 		for _, id := range c.listing.walk.ids {
@@ -245,7 +248,7 @@ func (c *catalog) adopt(w *walk) {
 }
 
 // listingOf makes a listing of a whole walk. Called with mu held.
-func (c *catalog) listingOf(w *walk) *listing {
+func (c *Catalog) listingOf(w *Walk) *listing {
 	l := &listing{walk: w, names: make(map[string][]string, len(w.ids))}
 	for _, id := range w.ids {
 		if r, ok := c.images[id]; ok {
