@@ -129,7 +129,7 @@ func (in *incoming) setFormats(ctx context.Context, image string, s *spool) erro
 // name of its own.
 func (in *incoming) refill(image string, d *draft) {
 	for {
-		img, err := in.t.service.Image(in.quiet, image)
+		img, err := in.t.service.Image(in.tidyCtx, image)
 		switch {
 		case in.filler(image) != d: // somebody has sent it meanwhile
 			return
@@ -150,7 +150,7 @@ func (in *incoming) refill(image string, d *draft) {
 		}
 		select {
 		case <-time.After(tidyEvery):
-		case <-in.quiet.Done():
+		case <-in.tidyCtx.Done():
 			return
 		}
 	}

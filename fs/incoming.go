@@ -28,14 +28,14 @@ const renameGrace = time.Second
 // incoming is what is in incoming/: drafts, links to the images they have
 // become, and the uploads between the two.
 type incoming struct {
-	t      *tree
-	dir    string          // of the drafts
-	ctx    context.Context // of the uploads
-	cancel context.CancelCauseFunc
-	quiet  context.Context // of tidying, which has time until the next mount
-	hush   context.CancelFunc
-	work   sync.WaitGroup // uploads, and tidying
-	slots  *semaphore.Weighted
+	t       *tree
+	dir     string          // of the drafts
+	ctx     context.Context // of the uploads
+	cancel  context.CancelCauseFunc
+	tidyCtx context.Context // of tidying, which has time until the next mount
+	endTidy context.CancelFunc
+	work    sync.WaitGroup // uploads, and tidying
+	slots   *semaphore.Weighted
 
 	mu        sync.Mutex         // taken before that of a draft
 	named     map[string]*draft  // by name
@@ -66,7 +66,7 @@ func newIncoming(t *tree, dir string) (*incoming, error) {
 		became: make(map[uint64]*former), kept: make(map[string]*line),
 	}
 	in.ctx, in.cancel = context.WithCancelCause(context.Background())
-	in.quiet, in.hush = context.WithCancel(in.ctx)
+	in.tidyCtx, in.endTidy = context.WithCancel(in.ctx)
 	if err := cache.PrivateDir(dir); err != nil {
 		return nil, err
 	}

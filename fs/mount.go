@@ -42,22 +42,22 @@ const (
 
 // Config is what a mount is made of.
 type Config struct {
-	Service    service
-	Source     string // what mount(8) lists as mounted there
-	Version    string // of glancefs
-	Store      *cache.Store
-	CacheDir   string        // of Store; statfs tells its space
-	Refresh    time.Duration // how stale a listing may be
-	UID, GID   uint32        // who owns the files
-	AllowOther bool          // other users may use the mount
-	ReadOnly   bool
-	Delete     bool           // images and members may be removed
-	Strict     bool           // no byte of an image is readable before all of it is verified
-	Account    string         // whose view of which service this is, for State
-	State      *catalog.State // what an earlier mount of the account knew, or nil
-	Kept       *Kept          // nil for a mount that ends with this process
-	Upkeep     Upkeep         // what is told until SetUpkeep
-	Log        *slog.Logger
+	Service     service
+	Source      string // what mount(8) lists as mounted there
+	Version     string // of glancefs
+	Store       *cache.Store
+	CacheDir    string        // of Store; statfs tells its space
+	Refresh     time.Duration // how stale a listing may be
+	UID, GID    uint32        // who owns the files
+	AllowOther  bool          // other users may use the mount
+	ReadOnly    bool
+	AllowDelete bool           // images and members may be removed
+	Strict      bool           // no byte of an image is readable before all of it is verified
+	Account     string         // whose view of which service this is, for State
+	State       *catalog.State // what an earlier mount of the account knew, or nil
+	Kept        *Kept          // nil for a mount that ends with this process
+	Upkeep      Upkeep         // what is told until SetUpkeep
+	Log         *slog.Logger
 }
 
 // A Mount is a mounted tree.
@@ -121,7 +121,7 @@ func (m *Mount) plant(ctx context.Context, c Config) (left *legacy, err error) {
 	t := &tree{
 		service: c.Service, refresh: c.Refresh,
 		store: c.Store, cacheDir: c.CacheDir,
-		uid: c.UID, gid: c.GID, strict: c.Strict, allowDelete: c.Delete, log: c.Log, started: time.Now(),
+		uid: c.UID, gid: c.GID, strict: c.Strict, allowDelete: c.AllowDelete, log: c.Log, started: time.Now(),
 		notices: make(chan notice, maxNotices), doubts: make(chan uint64, maxNotices),
 	}
 	t.catalog = catalog.New(ctx, catalog.Config{

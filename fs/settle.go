@@ -152,7 +152,7 @@ func (in *incoming) tidy() {
 		in.mu.Unlock()
 		left := 0
 		for _, r := range all {
-			if err := in.resolve(in.quiet, r); err != nil {
+			if err := in.resolve(in.tidyCtx, r); err != nil {
 				left++
 				continue
 			}
@@ -163,7 +163,7 @@ func (in *incoming) tidy() {
 		}
 		select {
 		case <-time.After(pause.NextBackOff()):
-		case <-in.quiet.Done():
+		case <-in.tidyCtx.Done():
 			return
 		}
 	}

@@ -254,7 +254,7 @@ func (in *incoming) halt() {
 	in.mu.Lock()
 	in.stopped, in.left = true, true
 	in.mu.Unlock()
-	in.hush()
+	in.endTidy()
 	in.cancel(errStopped)
 	in.work.Wait()
 }
@@ -264,7 +264,7 @@ func (in *incoming) stop() {
 	in.mu.Lock()
 	in.stopped = true
 	in.mu.Unlock()
-	in.hush()
+	in.endTidy()
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)

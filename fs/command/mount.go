@@ -224,7 +224,7 @@ func mount(ctx context.Context, c *cli.Context, dir string, log *slog.Logger, t 
 		Service: m.service, Source: c.String("fsname"), Version: c.App.Version, Account: name, State: state,
 		Kept: t.what(), Upkeep: t.begins(c.App.Version),
 		Store: m.store, CacheDir: s.cacheDir, Refresh: c.Duration("refresh"), UID: s.uid, GID: s.gid,
-		AllowOther: c.Bool("allow-other"), ReadOnly: c.Bool("read-only"), Delete: c.Bool("allow-delete"), Strict: s.strict, Log: log,
+		AllowOther: c.Bool("allow-other"), ReadOnly: c.Bool("read-only"), AllowDelete: c.Bool("allow-delete"), Strict: s.strict, Log: log,
 	})
 	if err != nil {
 		return nil, failure{err, exitMount}
