@@ -92,11 +92,13 @@ func (b *Blob) open() error {
 func (b *Blob) openFiles(loaded bool) (files, error) {
 	path := b.store.path(b.key)
 	left := b.store.claim(filepath.Base(path))
-	f, refused := b.openAs(path+dataSuffix, path+indexSuffix, os.O_CREATE|os.O_RDWR, loaded)
-	if refused == nil {
-		return f, nil
+	f, refused, err := files{}, errNoDisk, errNoDisk
+	if b.store.lock != nil {
+		if f, refused = b.openAs(path+dataSuffix, path+indexSuffix, os.O_CREATE|os.O_RDWR, loaded); refused == nil {
+			return f, nil
+		}
+		f, err = b.openAs(path+dataSuffix, path+indexSuffix, os.O_RDONLY, loaded)
 	}
-	f, err := b.openAs(path+dataSuffix, path+indexSuffix, os.O_RDONLY, loaded)
 	if err != nil {
 		b.store.unclaim(left, b)
 		if f, err = b.openAs(os.DevNull, os.DevNull, os.O_RDONLY, true); err != nil {
@@ -107,6 +109,10 @@ func (b *Blob) openFiles(loaded bool) (files, error) {
 	f.refused = refused
 	return f, nil
 }
+
+// errNoDisk is of a store whose directory could not be locked, so that it may by now be
+// another's.
+var errNoDisk = errors.New("the cache directory could not be locked when the store was opened")
 
 // openAs is openFiles for files at these paths.
 func (b *Blob) openAs(data, index string, flag int, loaded bool) (f files, err error) {
@@ -230,7 +236,7 @@ func (b *Blob) drop() {
 func (s *Store) forget(b *Blob) {
 	delete(s.blobs, b.key)
 	path := s.path(b.key)
-	if s.left.named[filepath.Base(path)] == nil {
+	if s.left.named[filepath.Base(path)] == nil && s.lock != nil {
 		s.remove(path)
 	}
 }

@@ -1,7 +1,10 @@
 package cache
 
 import (
+	"errors"
+	"log/slog"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 )
@@ -54,5 +57,49 @@ func TestFilesRefusedLater(t *testing.T) {
 		if n > 0 && int64(off)*BlockSize >= ExtentSize {
 			t.Errorf("block %d was fetched %d times", off, n)
 		}
+	}
+}
+
+// A store that resumes goes on from memory where it can have nothing of its directory, and
+// leaves that alone from then on. What is wrong with a directory but for the disk is
+// refused.
+func TestResumesWithoutDisk(t *testing.T) {
+	src := digested(2 * ExtentSize)
+	dir := filepath.Join(t.TempDir(), "cache")
+	c := Config{Dir: dir, Size: 1 << 30, Timeout: time.Minute, Log: slog.New(slog.DiscardHandler)}
+	if err := os.WriteFile(dir, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(c); err == nil {
+		t.Fatal("a file is the home of a store")
+	}
+	c.Resumes = true
+	if err := c.Check(); err != nil {
+		t.Error(err)
+	}
+	s, err := Open(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := blob(t, s, src)
+	check(t, b, src, 0, b.Size())
+	rest(b)
+	if err := errors.Join(os.Remove(dir), os.MkdirAll(filepath.Join(dir, "blobs"), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	check(t, b, src, 0, b.Size())
+	b.Close()
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if made, err := filepath.Glob(dir + "/*/*"); err != nil || len(made) > 0 {
+		t.Errorf("%v is in a directory that was never locked, %v", made, err)
+	}
+
+	if err := errors.Join(os.Remove(filepath.Join(dir, "blobs")), os.Symlink(t.TempDir(), filepath.Join(dir, "blobs"))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(c); err == nil {
+		t.Error("a symbolic link is followed")
 	}
 }

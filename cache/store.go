@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
@@ -33,13 +34,7 @@ const (
 	// memory: each run that streams holds the block it is at. It is more than a
 	// host has images in use, so that a miss seldom waits for another's stream.
 	maxStreams = 128
-	// lockPatience is how long Open waits for a store that is just closing.
-	lockPatience = 3 * time.Second
-	lockFile     = "lock"
 )
-
-// ErrBusy is returned by Open for a directory another store holds.
-var ErrBusy = errors.New("in use by another process")
 
 // ErrClosed ends the reads of a closed store.
 var ErrClosed = errors.New("cache is closed")
@@ -67,6 +62,7 @@ type Source interface {
 type Config struct {
 	Dir     string        // of its own; made when missing
 	Made    bool          // it must have been made by an earlier store
+	Resumes bool          // it has readers already, who go on from memory where the disk fails
 	Size    int64         // budget for blob bytes on disk
 	Timeout time.Duration // how long a reader waits without progress; 0 for ever
 	Log     *slog.Logger
@@ -75,7 +71,7 @@ type Config struct {
 // A Store holds blobs within one directory and one budget.
 type Store struct {
 	dir     string
-	lock    *os.File
+	lock    *os.File // nil if the disk is not to be used at all
 	timeout time.Duration
 	maxOpen int // blobs with open files, but for those in use
 	log     *slog.Logger
@@ -145,11 +141,11 @@ func Open(c Config) (*Store, error) {
 			return nil, fmt.Errorf("no cache in %s: %w", c.Dir, err)
 		}
 	}
-	if err := PrivateDir(blobs); err != nil {
+	if err := PrivateDir(blobs); !c.tolerates(err) {
 		return nil, fmt.Errorf("cache directory: %w", err)
 	}
-	lock, err := lockDir(c.Dir)
-	if err != nil {
+	lock, err := lockDir(c.Dir, c.Resumes)
+	if !c.tolerates(err) {
 		return nil, fmt.Errorf("cache directory %s: %w", c.Dir, err)
 	}
 	s := &Store{
@@ -162,7 +158,7 @@ func Open(c Config) (*Store, error) {
 	for _, path := range halves {
 		err = errors.Join(err, os.Remove(path))
 	}
-	if err != nil {
+	if !c.tolerates(err) {
 		lock.Close()
 		return nil, fmt.Errorf("cache directory %s: %w", c.Dir, err)
 	}
@@ -176,17 +172,30 @@ func Open(c Config) (*Store, error) {
 	return s, nil
 }
 
-// Check says why dir cannot be the home of a store, as far as that can be told while
-// another process has it.
-func Check(dir string) error {
-	if err := PrivateDir(filepath.Join(dir, "blobs")); err != nil {
+// tolerates reports whether a store can do with err: one that resumes can with all that
+// is the disk's fault, which is told, but not with a directory that is not its own.
+func (c Config) tolerates(err error) bool {
+	var failed syscall.Errno
+	if err == nil || !c.Resumes || !errors.As(err, &failed) {
+		return err == nil
+	}
+	c.Log.Error("cache disk fails; reads go on from memory", "err", err)
+	return true
+}
+
+// Check says why dir cannot be the home of a store that resumes, as far as that can be
+// told while another process has it.
+func (c Config) Check() error {
+	c.Log = slog.New(slog.DiscardHandler) // Open will tell
+	if err := PrivateDir(filepath.Join(c.Dir, "blobs")); !c.tolerates(err) {
 		return fmt.Errorf("cache directory: %w", err)
 	}
-	lock, err := OpenPrivate(filepath.Join(dir, lockFile), os.O_CREATE|os.O_RDWR)
-	if err != nil {
-		return fmt.Errorf("cache directory %s: %w", dir, err)
+	lock, err := openLock(c.Dir, c.Resumes)
+	if !c.tolerates(err) {
+		return fmt.Errorf("cache directory %s: %w", c.Dir, err)
 	}
-	return lock.Close()
+	lock.Close()
+	return nil
 }
 
 // recency returns an order of use without a bound: extents are bounded by their
@@ -197,28 +206,6 @@ func recency[K comparable]() *simplelru.LRU[K, struct{}] {
 		panic(err) // only for a size that is not positive
 	}
 	return l
-}
-
-// lockDir takes the lock of dir. A process that is just ending gives it up
-// soon, so that a mount may follow an unmount at once.
-func lockDir(dir string) (*os.File, error) {
-	f, err := OpenPrivate(filepath.Join(dir, lockFile), os.O_CREATE|os.O_RDWR)
-	if err != nil {
-		return nil, err
-	}
-	for end := time.Now().Add(lockPatience); ; time.Sleep(50 * time.Millisecond) {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
-			return f, nil
-		}
-		if !errors.Is(err, unix.EWOULDBLOCK) || time.Now().After(end) {
-			f.Close()
-			if errors.Is(err, unix.EWOULDBLOCK) {
-				err = ErrBusy
-			}
-			return nil, err
-		}
-	}
 }
 
 // Close ends every run, waits for them and gives the directory back. Readers
@@ -235,6 +222,9 @@ func (s *Store) Close() error {
 		if b.cached == 0 {
 			s.forget(b)
 		}
+	}
+	if s.lock == nil {
+		return nil
 	}
 	return s.lock.Close()
 }

@@ -67,10 +67,11 @@ func newIncoming(t *tree, dir string) (*incoming, error) {
 	}
 	in.ctx, in.cancel = context.WithCancelCause(context.Background())
 	in.tidyCtx, in.endTidy = context.WithCancel(in.ctx)
-	if err := cache.PrivateDir(dir); err != nil {
-		return nil, err
+	err := cache.PrivateDir(dir)
+	if err == nil {
+		err = in.load()
 	}
-	return in, in.load()
+	return in, err
 }
 
 // isHidden reports whether a name is that of a draft that is not to become an

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	gofs "github.com/hanwen/go-fuse/v2/fs"
@@ -140,7 +141,9 @@ func (m *Mount) plant(ctx context.Context, c Config) (left *legacy, err error) {
 		t.started = left.session.Started
 	}
 	t.incoming, err = newIncoming(t, filepath.Join(c.CacheDir, "drafts"))
-	if err != nil {
+	if failed := syscall.Errno(0); left != nil && errors.As(err, &failed) {
+		c.Log.Error("the disk of the drafts fails; the mount goes on without them", "err", err)
+	} else if err != nil {
 		return nil, fmt.Errorf("drafts: %w", err)
 	}
 	t.edits.scratch.serial = uint64(time.Now().UnixNano()) // no other process has had these

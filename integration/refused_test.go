@@ -1,6 +1,8 @@
 package integration
 
 import (
+	"bytes"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -43,6 +45,43 @@ func TestCacheRefused(t *testing.T) {
 		t.Errorf("a draft without a place for it: %v", err)
 	}
 	m.says(t, "no such file or directory")
+}
+
+// TestCacheRefusedLater has the disk of the cache refuse all changes, and the worker die:
+// the next goes on with the mount. A new mount does not begin with such a disk.
+func TestCacheRefusedLater(t *testing.T) {
+	t.Parallel()
+	s := glancetest.New(t)
+	data := noise(t.Name(), 6<<20)
+	here, not := s.Add(t, "here", data), s.Add(t, "not", data)
+	m := mount(t, "--endpoint", s.URL)
+	file := func(id string) string { return filepath.Join(m.Dir, "images", id, "data") }
+	sha512sum(t, file(here), data)
+	if v := verified(t, file(here)); v != "yes" {
+		t.Errorf("verified: %q", v)
+	}
+	open, err := os.Open(file(not))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer open.Close()
+	cache := filepath.Join(filepath.Dir(m.Dir), "cache")
+	run(t, "chattr", "-R", "+i", cache)
+	defer run(t, "chattr", "-R", "-i", cache)
+	m.killWorker(t)
+	s.Reset()
+	sha512sum(t, file(here), data)
+	if n := s.DataRequests(); n != 0 {
+		t.Errorf("what is cached took %d requests", n)
+	}
+	got, err := io.ReadAll(open)
+	if err != nil || !bytes.Equal(got, data) {
+		t.Errorf("what was open: %d bytes, %v", len(got), err)
+	}
+	m.Stop(t)
+	if err := m.start(); err == nil || !strings.Contains(err.Error(), "lock: operation not permitted") {
+		t.Errorf("a new mount: %v", err)
+	}
 }
 
 // TestDraftTaken has somebody take the bytes of drafts from the disk: what is told of it

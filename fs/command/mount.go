@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	iofs "io/fs"
 	"log/slog"
 	"math"
 	"net"
@@ -139,11 +138,8 @@ func newSettings(c *cli.Context, dir string) (s settings, err error) {
 	if s.cacheDir, err = filepath.Abs(s.cacheDir); err != nil {
 		return s, failure{err, exitSystem}
 	}
-	switch info, err := os.Stat(s.cacheDir); {
-	case err == nil && !info.IsDir():
+	if info, err := os.Stat(s.cacheDir); err == nil && !info.IsDir() {
 		return s, fmt.Errorf("--cache-dir: %s is no directory", s.cacheDir)
-	case err != nil && !errors.Is(err, iofs.ErrNotExist):
-		return s, fmt.Errorf("--cache-dir: %w", err)
 	}
 	if err := (glanceapi.Config{Endpoint: c.String("endpoint"), APIVersion: c.String("api-version")}).Check(); err != nil {
 		return s, err
@@ -201,8 +197,8 @@ func mount(ctx context.Context, c *cli.Context, dir string, log *slog.Logger, t 
 		return nil, err
 	}
 	if !t.isHeir() {
-		err = m.openStore(c, s)
-	} else if err = cache.Check(s.cacheDir); err != nil {
+		err = m.openStore(c, s, false)
+	} else if err = m.cacheConfig(c, s, true).Check(); err != nil {
 		err = failure{err, exitMount} // before the process that has it gives it up
 	}
 	if err == nil {
@@ -214,7 +210,7 @@ func mount(ctx context.Context, c *cli.Context, dir string, log *slog.Logger, t 
 			log.Error("metrics are not served", "err", err)
 		}
 		if err = m.recallService(ctx, t.what()); err == nil {
-			err = m.openStore(c, s)
+			err = m.openStore(c, s, true)
 		}
 	}
 	if err != nil {
@@ -264,9 +260,13 @@ func (m *mounted) claim(c *cli.Context, dir string) (err error) {
 	return nil
 }
 
-func (m *mounted) openStore(c *cli.Context, s settings) (err error) {
-	m.store, err = cache.Open(cache.Config{Dir: s.cacheDir, Size: s.cacheSize, Timeout: c.Duration("timeout"), Log: m.log})
-	if err != nil {
+// cacheConfig is that of the mount's store; an heir's has readers already.
+func (m *mounted) cacheConfig(c *cli.Context, s settings, heir bool) cache.Config {
+	return cache.Config{Dir: s.cacheDir, Size: s.cacheSize, Resumes: heir, Timeout: c.Duration("timeout"), Log: m.log}
+}
+
+func (m *mounted) openStore(c *cli.Context, s settings, heir bool) (err error) {
+	if m.store, err = cache.Open(m.cacheConfig(c, s, heir)); err != nil {
 		return failure{err, exitMount}
 	}
 	return nil
