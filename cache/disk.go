@@ -94,7 +94,11 @@ func (b *Blob) openFiles(loaded bool) (files, error) {
 	left := b.store.claim(filepath.Base(path))
 	f, refused, err := files{}, errNoDisk, errNoDisk
 	if b.store.lock != nil {
-		if f, refused = b.openAs(path+dataSuffix, path+indexSuffix, os.O_CREATE|os.O_RDWR, loaded); refused == nil {
+		f, refused = b.openAs(path+dataSuffix, path+indexSuffix, os.O_RDWR, loaded)
+		if errors.Is(refused, fs.ErrNotExist) || errors.Is(refused, errIndex) {
+			f, refused = b.makeFiles(path+dataSuffix, path+indexSuffix)
+		}
+		if refused == nil {
 			return f, nil
 		}
 		f, err = b.openAs(path+dataSuffix, path+indexSuffix, os.O_RDONLY, loaded)
@@ -156,12 +160,15 @@ func maxOpen() int {
 	return max(1, most)
 }
 
-// load takes in what the files of b hold. Files that are not of this blob, or
-// of which that cannot be told, are begun anew.
+// load takes in what the files of b hold. It fails with errIndex for files that are not
+// of this blob, or of which that cannot be told.
 func (b *Blob) load(data, index *os.File) error {
 	h, err := readHeader(index)
-	if err != nil || h != b.header {
-		return begin(b.header, data, index)
+	if err == nil && h != b.header {
+		err = errIndex
+	}
+	if err != nil {
+		return err
 	}
 	info, err := data.Stat()
 	if err != nil {
@@ -189,19 +196,31 @@ func (b *Blob) load(data, index *os.File) error {
 	return nil
 }
 
-// begin empties the files of a blob and writes its header.
-func begin(h header, data, index *os.File) error {
-	head, err := h.encode()
-	if err != nil {
-		return err
-	}
-	for _, f := range []*os.File{data, index} {
-		if err := f.Truncate(0); err != nil {
-			return err
+// makeFiles makes the files of b. Those that are there are not of it, and are removed rather
+// than emptied: the kernel may still read them for who has had them open since before
+// this store.
+func (b *Blob) makeFiles(data, index string) (f files, err error) {
+	head, err := b.header.encode()
+	for _, path := range []string{data, index} {
+		if err == nil {
+			err = os.Remove(path)
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil
 		}
 	}
-	_, err = index.WriteAt(head, 0)
-	return err
+	if err != nil {
+		return files{}, err
+	}
+	if f, err = b.openAs(data, index, os.O_CREATE|os.O_EXCL|os.O_RDWR, true); err != nil {
+		return files{}, err
+	}
+	if _, err = f.index.WriteAt(head, 0); err != nil {
+		f.data.Close()
+		f.index.Close()
+		return files{}, err
+	}
+	return f, nil
 }
 
 // closeFiles gives the descriptors back. The index gets the time, by which a

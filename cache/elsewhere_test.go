@@ -2,9 +2,11 @@ package cache
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"testing"
 	"time"
 )
@@ -62,5 +64,31 @@ func TestOpenElsewhereStays(t *testing.T) {
 				t.Errorf("%d bytes are still there", n)
 			}
 		})
+	}
+}
+
+// A file whose index is damaged is begun anew, and who has it open keeps what it was.
+func TestDamagedElsewhereStays(t *testing.T) {
+	dir, src := t.TempDir(), newMemory(ExtentSize, false)
+	fill := func(s *Store, b *Blob) {
+		check(t, b, src, 0, b.Size())
+		rest(b)
+	}
+	session(t, dir, src, fill)
+	s := openIn(t, dir, 1<<30, time.Minute)
+	_, same := elsewhere(t, s, src)
+	index := s.path("blob") + indexSuffix
+	if err := errors.Join(s.Close(), os.WriteFile(index, []byte("damaged"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	session(t, dir, src, func(s *Store, b *Blob) {
+		check(t, b, src, 0, 1)
+		same()
+		fill(s, b)
+	})
+	clear(src.given)
+	session(t, dir, src, fill)
+	if slices.Max(src.given) > 0 {
+		t.Error("what was begun anew is not kept")
 	}
 }

@@ -124,10 +124,11 @@ func readRecord(r []byte, salt uint32, block int64) (sum uint32, ok bool) {
 // readHeader returns the header of an open index file.
 func readHeader(f io.ReaderAt) (header, error) {
 	b := make([]byte, headerSize)
-	if _, err := f.ReadAt(b, 0); err != nil {
-		return header{}, errors.Join(errIndex, err)
+	n, err := f.ReadAt(b, 0)
+	if err != nil && err != io.EOF {
+		return header{}, err
 	}
-	return decodeHeader(b)
+	return decodeHeader(b[:n])
 }
 
 // found is a block that has a record.
