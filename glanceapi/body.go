@@ -19,7 +19,7 @@ type Data struct {
 }
 
 func (c *conn) data(ctx context.Context, resp *http.Response, cancel context.CancelCauseFunc, start, end int64) Data {
-	return Data{Body: &body{ctx: ctx, resp: resp, cancel: cancel, left: end - start, count: c.count}, Start: start, End: end}
+	return Data{Body: &body{ctx: ctx, resp: resp, cancel: cancel, left: end - start, conn: c}, Start: start, End: end}
 }
 
 // leastRead is how many bytes come at once, so that a stream that brings them one
@@ -33,7 +33,7 @@ type body struct {
 	cancel context.CancelCauseFunc
 	left   int64
 	err    error // what every further Read returns
-	count  *counters
+	conn   *conn
 }
 
 func (b *body) Read(p []byte) (int, error) {
@@ -46,14 +46,14 @@ func (b *body) Read(p []byte) (int, error) {
 	p = p[:min(int64(len(p)), b.left)]
 	n, err := io.ReadAtLeast(b.resp.Body, p, min(len(p), leastRead))
 	b.left -= int64(n)
-	b.count.bytes.Add(int64(n))
+	b.conn.count.bytes.Add(int64(n))
 	switch {
 	case err == nil:
 		return n, nil
 	case err == io.EOF && b.left == 0:
 		return n, b.stop(io.EOF)
 	}
-	return n, b.stop(netError(b.ctx, opOf(b.resp.Request), requestID(b.resp), err))
+	return n, b.stop(b.conn.broken(b.ctx, opOf(b.resp.Request), requestID(b.resp), err))
 }
 
 // end looks behind the last byte. An answer with a length has nothing there; a
@@ -68,7 +68,7 @@ func (b *body) end() error {
 
 func (b *body) stop(err error) error {
 	if err != io.EOF {
-		b.count.failures.Add(1)
+		b.conn.count.failures.Add(1)
 	}
 	b.err = err
 	return err

@@ -101,7 +101,7 @@ func (c *conn) once(ctx context.Context, h *http.Client, cl call, token string) 
 	resp, err := h.Do(req)
 	if err != nil {
 		c.count.failures.Add(1)
-		return nil, netError(ctx, opOf(req), id, err)
+		return nil, c.broken(ctx, opOf(req), id, err)
 	}
 	c.count.answered(resp.StatusCode)
 	if slices.Contains(cl.ok, resp.StatusCode) {
@@ -200,6 +200,18 @@ func (c *conn) delete(ctx context.Context, path string) error {
 	return err
 }
 
+// broken is netError for a request that went to the image service. What has cut or
+// silenced its connection, as a balancer or firewall that has lost what it knew of
+// it, may have done so to all of that age: who asks again is to get a new one, and
+// not to wait for each of the old in turn.
+func (c *conn) broken(ctx context.Context, op, id string, err error) *Error {
+	e := netError(ctx, op, id, err)
+	if e.temporary {
+		c.http.CloseIdleConnections()
+	}
+	return e
+}
+
 func (c *conn) close() {
 	c.http.CloseIdleConnections()
 	c.upload.CloseIdleConnections()
@@ -216,7 +228,7 @@ func (c *conn) whole(ctx context.Context, resp *http.Response) ([]byte, error) {
 	c.count.bytes.Add(int64(len(b)))
 	if err != nil {
 		c.count.failures.Add(1)
-		return nil, netError(ctx, opOf(resp.Request), requestID(resp), err)
+		return nil, c.broken(ctx, opOf(resp.Request), requestID(resp), err)
 	}
 	if len(b) > maxDocument {
 		c.count.failures.Add(1)

@@ -101,7 +101,7 @@ func (c *conn) stream(ctx context.Context, path string, h http.Header, ok ...int
 		return nil, nil, err
 	}
 	if !slow.Stop() {
-		err = netError(ctx, opOf(resp.Request), requestID(resp), errSlow)
+		err = c.broken(ctx, opOf(resp.Request), requestID(resp), errSlow)
 	} else if resp.StatusCode == http.StatusNoContent {
 		e := badAnswer(resp, "")
 		e.Err, err = ErrNoData, e
