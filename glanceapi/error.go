@@ -168,7 +168,10 @@ func netError(ctx context.Context, op, id string, err error) *Error {
 func unreachable(err error) error {
 	var errno syscall.Errno
 	var dns *net.DNSError
+	var op *net.OpError
 	switch {
+	case errors.As(err, &op) && op.Op == "proxyconnect": // as net/http calls it
+		return fmt.Errorf("the proxy that the environment names: %w", unreachable(op.Err))
 	case errors.As(err, &errno):
 		return errno
 	case errors.As(err, &dns) && dns.IsNotFound:

@@ -1,12 +1,14 @@
 package glanceapi
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"time"
 )
@@ -47,6 +49,7 @@ func newUploadClient(c *tls.Config) *http.Client {
 func newTransport(c *tls.Config) *http.Transport {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
+		OnProxyConnectResponse: proxyRefusal,
 		DialContext:            (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
 		TLSClientConfig:        c,
 		TLSHandshakeTimeout:    dialTimeout,
@@ -55,6 +58,15 @@ func newTransport(c *tls.Config) *http.Transport {
 		MaxResponseHeaderBytes: maxHeader,
 		DisableCompression:     true, // a compressed stream has no offsets
 	}
+}
+
+// proxyRefusal is what a proxy says that makes no connection. net/http would give
+// its "Forbidden" as if the image service had said it.
+func proxyRefusal(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.Response) error {
+	if resp.StatusCode == http.StatusOK {
+		return nil
+	}
+	return fmt.Errorf("the proxy %s: %s", proxy.Host, statusLine(resp.StatusCode))
 }
 
 // A bounded transport is for those who read answers whole and do not bound them:

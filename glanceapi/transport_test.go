@@ -6,8 +6,10 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -41,6 +43,30 @@ func TestTrustBadFile(t *testing.T) {
 	for _, file := range []string{empty, empty + ".missing"} {
 		if _, err := trust(file); err == nil {
 			t.Errorf("%s is taken for certificates", file)
+		}
+	}
+}
+
+// What a proxy does is not said of the image service.
+func TestProxyErrors(t *testing.T) {
+	refuses := httptest.NewServer(answer(http.StatusForbidden, ""))
+	defer refuses.Close()
+	gone := httptest.NewServer(http.NotFoundHandler())
+	gone.Close()
+	for address, want := range map[string]string{
+		refuses.URL: "the proxy " + strings.TrimPrefix(refuses.URL, "http://") + ": 403 Forbidden",
+		gone.URL:    "the proxy that the environment names: connection refused",
+	} {
+		proxy, err := url.Parse(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		proxy.User = url.UserPassword("me", "secret")
+		c := newHTTPClient(nil)
+		c.Transport.(*http.Transport).Proxy = http.ProxyURL(proxy)
+		_, err = c.Get("https://image.example")
+		if e := netError(t.Context(), "GET /", "", err); unreachable(e.Err).Error() != want {
+			t.Errorf("%v, not %s", unreachable(e.Err), want)
 		}
 	}
 }
