@@ -1,6 +1,7 @@
 package glanceapi
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"os"
@@ -19,6 +20,9 @@ type cloudEntry struct {
 	AuthType      string `yaml:"auth_type"`
 	ImageEndpoint string `yaml:"image_endpoint_override"`
 	CACert        string `yaml:"cacert"`
+	Verify        *bool  `yaml:"verify"`
+	Cert          string `yaml:"cert"`
+	Key           string `yaml:"key"`
 }
 
 // accountFromClouds reads the entry of that name in clouds.yaml, merged with
@@ -74,8 +78,18 @@ func (e cloudEntry) withoutKeystone(cacert string) (account, error) {
 		}
 	}
 	var err error
-	a.tls, err = trust(cacert)
-	return a, err
+	if a.tls, err = trust(cacert); err != nil {
+		return account{}, err
+	}
+	a.tls.InsecureSkipVerify = e.Verify != nil && !*e.Verify
+	if e.Cert != "" || e.Key != "" {
+		pair, err := tls.LoadX509KeyPair(e.Cert, e.Key)
+		if err != nil {
+			return account{}, fmt.Errorf("cert and key in clouds.yaml: %w", err)
+		}
+		a.tls.Certificates = []tls.Certificate{pair}
+	}
+	return a, nil
 }
 
 // findClouds looks for clouds.yaml where every OpenStack client does.

@@ -1,11 +1,15 @@
 package glanceapi
 
 import (
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -147,11 +151,43 @@ func TestFindClouds(t *testing.T) {
 	want("/some/where")
 }
 
-// clouds.yaml of a cloud behind TLS with its own authority, as most private
-// ones are.
+// clouds.yaml of a cloud behind TLS: most private ones have an authority of their
+// own, some want a certificate of the client too, some are not verified.
 func TestCloudsTLS(t *testing.T) {
-	s := newTLSImage(t, answer(http.StatusOK, versionList))
-	writeClouds(t, fmt.Sprintf("clouds:\n  c:\n    auth_type: none\n    cacert: %s\n    auth: {endpoint: %q}\n", writeCert(t, s), s.URL), "")
+	var shown atomic.Int64 // certificates of the client
+	s := newTLSImage(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		shown.Store(int64(len(r.TLS.PeerCertificates)))
+		io.WriteString(w, versionList)
+	}))
+	cert, key := writeCert(t, s), filepath.Join(t.TempDir(), "key.pem")
+	der, err := x509.MarshalPKCS8PrivateKey(s.TLS.Certificates[0].PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	t.Setenv("OS_CACERT", "")
-	newClientOf(t, Config{Cloud: "c"})
+	for _, c := range []struct {
+		fields []string
+		shows  int64
+		err    string
+	}{
+		{[]string{"cacert: " + cert}, 0, ""},
+		{[]string{"verify: false"}, 0, ""},
+		{[]string{"verify: true"}, 0, "unknown authority"},
+		{[]string{"verify: false", "cert: " + cert, "key: " + key}, 1, ""},
+		{[]string{"verify: false", "cert: " + cert}, 0, "cert and key in clouds.yaml: "},
+	} {
+		fields := append(c.fields, "auth_type: none", fmt.Sprintf("auth: {endpoint: %q}", s.URL))
+		writeClouds(t, "clouds:\n  c:\n    "+strings.Join(fields, "\n    ")+"\n", "")
+		shown.Store(0)
+		client, err := New(t.Context(), Config{Cloud: "c"})
+		if err == nil {
+			client.Close()
+		}
+		if (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) || shown.Load() != c.shows {
+			t.Errorf("%q: %v, %d certificates shown", c.fields, err, shown.Load())
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package glanceapi
 
 import (
+	"crypto/tls"
 	"encoding/pem"
 	"io"
 	"log"
@@ -14,11 +15,12 @@ import (
 )
 
 // newTLSImage serves h with a certificate nobody knows, and keeps quiet about
-// clients that do not like it.
+// clients that do not like it. It asks for theirs and does without.
 func newTLSImage(t *testing.T, h http.Handler) *httptest.Server {
 	t.Helper()
 	s := httptest.NewUnstartedServer(h)
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.TLS = &tls.Config{ClientAuth: tls.RequestClientCert}
 	s.StartTLS()
 	t.Cleanup(s.Close)
 	return s
