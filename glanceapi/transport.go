@@ -41,6 +41,7 @@ func newHTTPClient(c *tls.Config) *http.Client {
 // Expect gets the body a little later, but gets it.
 func newUploadClient(c *tls.Config) *http.Client {
 	t := newTransport(c)
+	t.DialContext = hearing(t.DialContext)
 	t.DisableKeepAlives = true
 	t.ExpectContinueTimeout = expectTimeout
 	return &http.Client{Transport: t, CheckRedirect: sameHost}
