@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -22,9 +23,6 @@ import (
 // errFixedToken says that a token was given from outside and cannot be renewed.
 var errFixedToken = errors.New("the token cannot be renewed")
 
-// renewTimeout is how long Keystone may take to answer a renewal.
-const renewTimeout = 30 * time.Second
-
 // A fixedToken is a token without Keystone.
 type fixedToken string
 
@@ -32,6 +30,7 @@ func (t fixedToken) token() string                       { return string(t) }
 func (t fixedToken) project() string                     { return "" }
 func (t fixedToken) expires() time.Time                  { return time.Time{} }
 func (t fixedToken) renew(context.Context, string) error { return errFixedToken }
+func (t fixedToken) inVain()                             {}
 
 // An account is what is needed to reach a cloud's image service, from
 // clouds.yaml or the environment.
@@ -100,6 +99,10 @@ type keystone struct {
 	secrets  []string      // of the account, which Keystone's words are not to have
 	byToken  bool          // the account is a token, not a secret
 	scope    string        // id of the project the token is for
+
+	mu      sync.Mutex
+	pause   time.Time // until when there is no renewal
+	outcome error     // of the one before it
 }
 
 func newKeystone(ao gophercloud.AuthOptions, renewals *atomic.Int64) *keystone {
@@ -204,29 +207,6 @@ func (k *keystone) expires() time.Time {
 		return time.Time{}
 	}
 	return t.ExpiresAt
-}
-
-// renew is run once for any number of callers that had the same token refused,
-// and is not cut short when the first of them goes away.
-func (k *keystone) renew(ctx context.Context, old string) error {
-	if k.provider.ReauthFunc == nil {
-		return errFixedToken
-	}
-	done := k.flight.DoChan("", func() (any, error) {
-		if k.token() != old {
-			return nil, nil
-		}
-		k.count.Add(1)
-		ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), renewTimeout, errSlow)
-		defer cancel()
-		return nil, k.failed(ctx, k.provider.Reauthenticate(ctx, old))
-	})
-	select {
-	case r := <-done:
-		return r.Err
-	case <-ctx.Done():
-		return netError(ctx, k.name(), "", context.Cause(ctx))
-	}
 }
 
 // failed makes an *Error of what gophercloud says. Only a refusal keeps its

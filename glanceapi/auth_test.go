@@ -151,6 +151,33 @@ func TestRenewFails(t *testing.T) {
 	}
 }
 
+// Keystone is not asked again at once when a renewal was no good, however many wait
+// for one: it is in trouble, or the image service could not ask it.
+func TestRenewInVain(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		happens func(*fakeKeystone)
+		says    string
+	}{
+		{"keystone down", func(k *fakeKeystone) { k.status = http.StatusServiceUnavailable }, "503 Service Unavailable"},
+		{"the service refuses all tokens", func(k *fakeKeystone) { k.deaf = true }, "401 Unauthorized: not authorized"},
+	} {
+		k := newFakeKeystone(t)
+		setAccount(t, k)
+		client := newClientOf(t, Config{})
+		k.revokeAll()
+		k.set(func() { c.happens(k) })
+		for range 30 {
+			if _, err := client.OpenData(t.Context(), id1, 0, 10, 10); !Temporary(err) || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("%s: %v", c.name, err)
+			}
+		}
+		if n := client.Stats().Reauthentications; n > 5 { // a machine that stands still lets some pauses pass
+			t.Errorf("%s: %d renewals", c.name, n)
+		}
+	}
+}
+
 // A client made anew has the password of today, and goes on counting.
 func TestReopen(t *testing.T) {
 	k := newFakeKeystone(t)

@@ -45,8 +45,11 @@ type authenticator interface {
 	// expires is when the token ends, zero if that is not known.
 	expires() time.Time
 	// renew replaces the token old, which was refused, unless that has been
-	// done already. errFixedToken says that there is no other.
+	// done already. errFixedToken says that there is no other, errFresh that
+	// another has just been no better.
 	renew(ctx context.Context, old string) error
+	// inVain is told when the token that renew has brought is refused too.
+	inVain()
 }
 
 // A call is one request to the service, without what every request has.
@@ -76,10 +79,13 @@ func (c *conn) do(ctx context.Context, h *http.Client, cl call) (*http.Response,
 	if !errors.As(err, &refusal) || refusal.Status != http.StatusUnauthorized {
 		return resp, err
 	}
-	if err := c.auth.renew(ctx, token); err != nil {
-		if errors.Is(err, errFixedToken) {
-			return nil, refusal
-		}
+	switch err := c.auth.renew(ctx, token); {
+	case errors.Is(err, errFixedToken):
+		return nil, refusal
+	case errors.Is(err, errFresh):
+		refusal.temporary = true
+		return nil, refusal
+	case err != nil:
 		return nil, err
 	}
 	resp, err = c.once(ctx, h, cl, c.auth.token())
@@ -87,6 +93,7 @@ func (c *conn) do(ctx context.Context, h *http.Client, cl call) (*http.Response,
 	// never 503, also when it cannot reach Keystone to ask about one.
 	if errors.As(err, &refusal) && refusal.Status == http.StatusUnauthorized {
 		refusal.temporary = true
+		c.auth.inVain()
 	}
 	return resp, err
 }
