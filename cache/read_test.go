@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -250,6 +251,20 @@ func TestSilentStreamResumes(t *testing.T) {
 	}
 	b := blob(t, open(t, 1<<30, 2*time.Second), src)
 	check(t, b, src, 0, 2<<20)
+}
+
+// Who was silent, the service or whoever it is that has to be asked before it, is
+// in the reader's error.
+func TestSilenceHasAName(t *testing.T) {
+	src := newMemory(BlockSize, false)
+	src.gate = func(ctx context.Context, off int64) error {
+		<-ctx.Done()
+		return fmt.Errorf("the doorkeeper: %w", context.Cause(ctx))
+	}
+	b := blob(t, open(t, 1<<30, 100*time.Millisecond), src)
+	if _, err := b.ReadAt(context.Background(), make([]byte, 1), 0); err == nil || !strings.Contains(err.Error(), "the doorkeeper: ") {
+		t.Errorf("%v", err)
+	}
 }
 
 // A run at the end of a blob says nothing about its last block, which is short

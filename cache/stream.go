@@ -55,9 +55,10 @@ func (s *Store) patience() (open, read time.Duration) {
 	return open, read
 }
 
-// whySilent returns err, or the reason ctx ended if that is behind it.
+// whySilent returns err, or the reason ctx ended if that is behind it and err does
+// not say so, as it does where it also says who was silent.
 func whySilent(ctx context.Context, err error) error {
-	if err != nil && errors.Is(context.Cause(ctx), errSilent) {
+	if err != nil && errors.Is(context.Cause(ctx), errSilent) && !errors.Is(err, errSilent) {
 		return errSilent
 	}
 	return err
