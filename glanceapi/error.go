@@ -144,7 +144,7 @@ func statusTemporary(status int) bool {
 func causeTemporary(err error) bool {
 	var cert *tls.CertificateVerificationError
 	var malformed textproto.ProtocolError
-	return !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) && !errors.As(err, &cert) && !errors.As(err, &malformed)
+	return !errors.As(err, &cert) && !errors.As(err, &malformed)
 }
 
 // netError is a request that got no answer, or not all of one. ctx tells our
@@ -157,10 +157,13 @@ func netError(ctx context.Context, op, id string, err error) *Error {
 	if err == io.EOF {
 		err = io.ErrUnexpectedEOF
 	}
+	temporary := causeTemporary(err)
 	if ctx.Err() != nil {
+		// Only here: a host that eats packets is a context.DeadlineExceeded of net's.
 		err = context.Cause(ctx)
+		temporary = !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
 	}
-	return &Error{Op: op, RequestID: id, Err: err, temporary: causeTemporary(err)}
+	return &Error{Op: op, RequestID: id, Err: err, temporary: temporary}
 }
 
 // unreachable reduces an error to what a user can act on: "connection refused"

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -86,6 +87,24 @@ func TestErrorText(t *testing.T) {
 	cancel()
 	if e := netError(ctx, "GET /", "", io.ErrUnexpectedEOF); e.Temporary() || !errors.Is(e, context.Canceled) {
 		t.Errorf("%v is temporary, or no cancellation", e)
+	}
+}
+
+// A host that does not answer to a connection may do so later. What net says of one is
+// an end of a context too, but of none that is the caller's.
+func TestConnectionTimesOut(t *testing.T) {
+	_, err := (&net.Dialer{Timeout: 1}).Dial("tcp", "127.0.0.1:1")
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("net has changed: %v", err)
+	}
+	if e := netError(t.Context(), "GET /", "", err); !e.Temporary() {
+		t.Errorf("for good: %v", e)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 1)
+	defer cancel()
+	<-ctx.Done()
+	if e := netError(ctx, "GET /", "", err); e.Temporary() {
+		t.Errorf("the caller's time is over, for a while: %v", e)
 	}
 }
 
