@@ -107,8 +107,8 @@ func (s *Store) evictDoomed() bool {
 }
 
 // clear takes the blocks of an extent without pins from the disk, and reports whether
-// it has: not while the file is open elsewhere, nor from who has come meanwhile. Called
-// with mu held; gives it up.
+// it has: not while the file is open elsewhere, nor from who has come meanwhile, nor where
+// the disk takes no change, which would free nothing. Called with mu held; gives it up.
 func (s *Store) clear(e *extent) bool {
 	b := e.blob
 	if b.users == 0 && b.cached == e.bytes() {
@@ -129,15 +129,13 @@ func (s *Store) clear(e *extent) bool {
 		return false
 	case e.present == 0:
 		return true // by another; what is in its place by now is another extent
-	case err == nil && b.isElsewhere():
+	case err != nil || b.refused != nil || b.isElsewhere():
 		return false
 	}
 	s.stats.Evicted += e.forget()
 	e.punching = true
 	s.mu.Unlock()
-	if err == nil {
-		err = b.free(e.index)
-	}
+	err = b.free(e.index)
 	s.mu.Lock()
 	if err != nil {
 		s.complain("cache disk does not free data", err)
