@@ -1,10 +1,12 @@
 package cache
 
 import (
+	"bytes"
 	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -102,5 +104,33 @@ func TestResumesWithoutDisk(t *testing.T) {
 	}
 	if _, err := Open(c); err == nil {
 		t.Error("a symbolic link is followed")
+	}
+}
+
+// A small image is whole at each read of it, though the disk takes none of it: that it
+// cannot be verified then is no line each in the log.
+func TestRefusedIsToldOnce(t *testing.T) {
+	var log bytes.Buffer
+	s := open(t, 1<<30, time.Minute)
+	s.log = slog.New(slog.NewTextHandler(&log, nil))
+	if err := os.Rename(s.dir, s.dir+".away"); err != nil {
+		t.Fatal(err)
+	}
+	src := digested(2 * BlockSize)
+	b := blob(t, s, src)
+	for range 5 {
+		check(t, b, src, 0, b.Size())
+		rest(b)
+		becomes(t, "it is not checked any more", func() bool {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return !b.checking
+		})
+	}
+	if err := b.NotVerified(); err == nil {
+		t.Error("nothing is told of why it is not verified")
+	}
+	if n := strings.Count(log.String(), "\n"); n != 1 {
+		t.Errorf("%d lines:\n%s", n, log.String())
 	}
 }

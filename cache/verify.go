@@ -150,7 +150,7 @@ func (b *Blob) consider() {
 			b.conclude(ErrClosed)
 		default:
 			b.conclude(err)
-			if err != nil {
+			if err != nil && !errors.Is(err, b.refused) { // that is told, and comes with each read of a small image
 				s.log.Warn("image data not verified", "blob", b.key, "err", err)
 			}
 		}
