@@ -23,7 +23,7 @@ func lately(t time.Time) bool { return time.Since(t) < elsewhereFor }
 // isElsewhere reports whether the file of b, which has its files open, is open
 // elsewhere. Nobody else here opens it but with a pin. Called with mu held.
 func (b *Blob) isElsewhere() bool {
-	if !isElsewhere(b.data) {
+	if !b.store.isElsewhere(b.data) {
 		return false
 	}
 	b.elsewhere = time.Now()
@@ -33,9 +33,9 @@ func (b *Blob) isElsewhere() bool {
 // isElsewhere reports whether a file is open in another way than as data. That is what
 // the kernel refuses a lease for, and it counts its own openings and mappings. File
 // systems without leases have nothing to tell.
-func isElsewhere(data *os.File) bool {
+func (s *Store) isElsewhere(data *os.File) bool {
 	conn, err := data.SyscallConn()
-	if err != nil {
+	if err != nil || s.remote {
 		return false
 	}
 	var refused error
@@ -45,4 +45,19 @@ func isElsewhere(data *os.File) bool {
 		}
 	})
 	return err == nil && errors.Is(refused, unix.EAGAIN)
+}
+
+// isRemote reports whether dir is on a file system that refuses a lease of any file that
+// the server has not promised to this host, as it may or may not: that says nothing of who
+// has the file open, and nothing would ever be evicted.
+func isRemote(dir string) bool {
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return false
+	}
+	switch uint32(st.Type) {
+	case unix.NFS_SUPER_MAGIC, unix.CIFS_SUPER_MAGIC, unix.SMB2_SUPER_MAGIC:
+		return true
+	}
+	return false
 }

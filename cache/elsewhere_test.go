@@ -92,3 +92,18 @@ func TestDamagedElsewhereStays(t *testing.T) {
 		t.Error("what was begun anew is not kept")
 	}
 }
+
+// Where a lease is refused whoever has the file open, the cache keeps to its size.
+func TestLeaseTellsNothing(t *testing.T) {
+	src := newMemory(2*ExtentSize, false)
+	s := open(t, 1<<30, time.Minute)
+	b := blob(t, s, src)
+	check(t, b, src, 0, b.Size())
+	rest(b)
+	s.remote = true
+	elsewhere(t, s, src)
+	evictAll(s)
+	if n := b.Cached(); n != 0 {
+		t.Errorf("%d bytes are still there", n)
+	}
+}

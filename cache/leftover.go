@@ -134,7 +134,7 @@ func (s *Store) evictLeftover() bool {
 	}
 	l.taken = true
 	s.mu.Unlock()
-	used, end, err := cutLeftover(filepath.Join(s.dir, l.name), l.end)
+	used, end, err := s.cutLeftover(filepath.Join(s.dir, l.name), l.end)
 	if errors.Is(err, errElsewhere) {
 		s.mu.Lock()
 		l.elsewhere, l.taken = time.Now(), false
@@ -161,13 +161,13 @@ func (s *Store) evictLeftover() bool {
 
 // cutLeftover erases the records of the last extents of a blob of end bytes,
 // then the extents. It returns what is left.
-func cutLeftover(path string, end int64) (used, rest int64, err error) {
+func (s *Store) cutLeftover(path string, end int64) (used, rest int64, err error) {
 	data, err := os.OpenFile(path+dataSuffix, os.O_RDWR, 0)
 	if err != nil {
 		return 0, 0, err
 	}
 	defer data.Close()
-	if isElsewhere(data) {
+	if s.isElsewhere(data) {
 		return 0, 0, errElsewhere
 	}
 	index, err := os.OpenFile(path+indexSuffix, os.O_RDWR, 0)

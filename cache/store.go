@@ -72,6 +72,7 @@ type Config struct {
 type Store struct {
 	dir     string
 	lock    *os.File // nil if the disk is not to be used at all
+	remote  bool     // leases tell nothing here; see isRemote
 	timeout time.Duration
 	maxOpen int // blobs with open files, but for those in use
 	log     *slog.Logger
@@ -149,7 +150,7 @@ func Open(c Config) (*Store, error) {
 		return nil, fmt.Errorf("cache directory %s: %w", c.Dir, err)
 	}
 	s := &Store{
-		dir: blobs, lock: lock, timeout: c.Timeout, log: c.Log, maxOpen: maxOpen(),
+		dir: blobs, lock: lock, remote: isRemote(blobs), timeout: c.Timeout, log: c.Log, maxOpen: maxOpen(),
 		places: semaphore.NewWeighted(maxStreams), hashing: semaphore.NewWeighted(1),
 		blobs: make(map[Key]*Blob), lru: recency[*extent](), files: recency[*Blob](),
 		room: room{dir: blobs, size: c.Size},
