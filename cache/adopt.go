@@ -109,7 +109,7 @@ func (b *Blob) takeOver(path string, sums *Sums) error {
 		return fmt.Errorf("cache file: %w", err)
 	}
 	defer data.Close()
-	st, err := stampOf(data, b.key)
+	st, err := b.stampOf(data)
 	if err != nil {
 		return err
 	}

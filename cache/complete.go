@@ -24,7 +24,7 @@ func (b *Blob) Complete() (data *os.File, ok bool) {
 		b.Release()
 		return nil, false
 	}
-	if st, err := stampOf(data, b.key); err == nil && stamped(index, st) {
+	if st, err := b.stampOf(data); err == nil && stamped(index, st) {
 		return data, true
 	}
 	b.Release()

@@ -187,7 +187,7 @@ func (b *Blob) load(data, index *os.File) error {
 	if err != nil {
 		return err
 	}
-	st, err := stampOf(data, b.key)
+	st, err := b.stampOf(data)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err == nil && b.cached == b.size && stamped(index, st) {

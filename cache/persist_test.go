@@ -264,35 +264,3 @@ func BenchmarkOpen10000(b *testing.B) {
 		openIn(b, dir, 1<<40, 0).Close()
 	}
 }
-
-// What somebody has written behind the end of a blob is not given out as a part of it.
-func TestFileTooLong(t *testing.T) {
-	dir, src := t.TempDir(), digested(ExtentSize+5)
-	extend := func(s *Store) {
-		f, err := os.OpenFile(s.path("blob")+dataSuffix, os.O_WRONLY|os.O_APPEND, 0)
-		if err == nil {
-			_, err = f.WriteString("more")
-			f.Close()
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	for range 2 {
-		session(t, dir, src, func(s *Store, b *Blob) {
-			check(t, b, src, 0, b.Size())
-			settle(t, b)
-			extend(s)
-			var data *os.File
-			becomes(t, "it is complete", func() (ok bool) {
-				data, ok = b.Complete()
-				return ok
-			})
-			defer b.Release()
-			if info, err := data.Stat(); err != nil || info.Size() != b.Size() {
-				t.Errorf("a file of %d bytes, %v", info.Size(), err)
-			}
-			extend(s) // for the next one
-		})
-	}
-}

@@ -93,3 +93,57 @@ func TestUnavailableIsLoggedOnce(t *testing.T) {
 		t.Errorf("%d lines:\n%s", n, log.String())
 	}
 }
+
+// lengthen writes behind the end of the data file of the blob of src.
+func lengthen(t testing.TB, s *Store, src *memory) {
+	t.Helper()
+	f, err := os.OpenFile(s.path("blob")+dataSuffix, os.O_WRONLY, 0)
+	if err == nil {
+		_, err = f.WriteAt([]byte("more"), int64(len(src.data)))
+		f.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// completes returns when the file of b is Complete, which is as long as b then.
+func completes(t *testing.T, b *Blob) {
+	t.Helper()
+	var data *os.File
+	becomes(t, "it is complete", func() (ok bool) {
+		data, ok = b.Complete()
+		return ok
+	})
+	defer b.Release()
+	if info, err := data.Stat(); err != nil || info.Size() != b.Size() {
+		t.Errorf("a file of %d bytes, %v", info.Size(), err)
+	}
+}
+
+// What somebody has written behind the end of a blob is not given out as a part of it.
+func TestFileTooLong(t *testing.T) {
+	dir, src := t.TempDir(), digested(ExtentSize+5)
+	for range 2 {
+		session(t, dir, src, func(s *Store, b *Blob) {
+			check(t, b, src, 0, b.Size())
+			settle(t, b)
+			lengthen(t, s, src)
+			completes(t, b)
+			lengthen(t, s, src) // for the next one
+		})
+	}
+}
+
+// Nor is it when that happens while the blob is checked, at whatever point of that.
+func TestFileTooLongMeanwhile(t *testing.T) {
+	src := digested(BlockSize)
+	s := open(t, 1<<30, time.Minute)
+	b := blob(t, s, src)
+	check(t, b, src, 0, b.Size())
+	for range 500 {
+		completes(t, b)
+		b.Recheck()
+		lengthen(t, s, src)
+	}
+}

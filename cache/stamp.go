@@ -2,6 +2,7 @@ package cache
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"os"
 	"syscall"
@@ -13,8 +14,12 @@ import (
 // loss of power, which can undo writes without a trace, changes the boot.
 type stamp [sha256.Size]byte
 
-// stampOf is the stamp that fits the data file as it is now.
-func stampOf(data *os.File, key Key) (stamp, error) {
+// errLonger is of a data file that somebody has made longer than its blob is.
+var errLonger = errors.New("the cache file is longer than the image")
+
+// stampOf is the stamp that fits the data file as it is now. A file that is longer than
+// the blob has none, because the kernel, which reads it by itself, would give that out.
+func (b *Blob) stampOf(data *os.File) (stamp, error) {
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return stamp{}, err
@@ -23,8 +28,11 @@ func stampOf(data *os.File, key Key) (stamp, error) {
 	if err != nil {
 		return stamp{}, err
 	}
+	if info.Size() > b.size {
+		return stamp{}, errLonger
+	}
 	st := info.Sys().(*syscall.Stat_t)
-	return sha256.Sum256(fmt.Appendf(nil, "%s %s %d %d", key, boot, st.Ino, st.Ctim.Nano())), nil
+	return sha256.Sum256(fmt.Appendf(nil, "%s %s %d %d", b.key, boot, st.Ino, st.Ctim.Nano())), nil
 }
 
 // stamped reports whether the index bears the stamp s.

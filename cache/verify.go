@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"hash"
-	"os"
 )
 
 // A Verification is what is known of a whole blob's match with its digest.
@@ -188,18 +187,18 @@ func (b *Blob) check() (lost int, err error) {
 		if !here {
 			return 0, errComing
 		}
-		if err := cutOff(data, b.size); err != nil {
-			return 0, err
+		before, err := b.stampOf(data)
+		if errors.Is(err, errLonger) && data.Truncate(b.size) == nil {
+			before, err = b.stampOf(data)
 		}
-		before, err := stampOf(data, b.key)
 		if err != nil {
 			return 0, err
 		}
 		if err := b.hash(); err != nil {
 			return 0, err
 		}
-		after, err := stampOf(data, b.key)
-		if err != nil {
+		after, err := b.stampOf(data)
+		if err != nil && !errors.Is(err, errLonger) {
 			return 0, err
 		}
 		if now, _ := b.losses(); before == after && now == lost {
@@ -207,16 +206,6 @@ func (b *Blob) check() (lost int, err error) {
 		}
 	}
 	return 0, errSpoiled
-}
-
-// cutOff takes away what somebody has written behind the end of a blob: the kernel, which
-// reads the file by itself, would give it out.
-func cutOff(data *os.File, size int64) error {
-	info, err := data.Stat()
-	if err == nil && info.Size() > size {
-		err = data.Truncate(size)
-	}
-	return err
 }
 
 // losses is how many blocks were lost so far, and whether all have come since.
