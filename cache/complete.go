@@ -70,7 +70,8 @@ var errNotKept = errors.New("the cache does not keep all of it until it is verif
 const maxNotKept = 5
 
 // Verify fetches what is missing of the blob and returns when all of it is
-// known to match its digest, or why that will not be.
+// known to match its digest, or why that will not be. It fetches nothing where the disk
+// takes nothing, since there is never all of it then.
 func (b *Blob) Verify(ctx context.Context) error {
 	s := b.store
 	if newHash(b.digest.Algo) == nil {
@@ -84,19 +85,19 @@ func (b *Blob) Verify(ctx context.Context) error {
 		s.mu.Lock()
 		// What happens to the blob from here on concludes this verdict.
 		state, verdict := b.state, b.verdict
-		var err error
-		if state == Unverified {
+		err := b.refused
+		if state == Unverified && err == nil {
 			err = b.awaitAll(ctx)
 			b.consider()
 		}
 		s.mu.Unlock()
 		switch {
-		case err != nil:
-			return err
 		case state == Verified || b.size == 0:
 			return nil
 		case state == Mismatched:
 			return ErrMismatch
+		case err != nil:
+			return err
 		}
 		select {
 		case <-verdict.come:

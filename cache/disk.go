@@ -110,7 +110,8 @@ func (b *Blob) openFiles(loaded bool) (files, error) {
 		}
 		f.loaded = loaded
 	}
-	f.refused = refused
+	// As what it says alone: that a file is not there, or not allowed, is not of the blob.
+	f.refused = fmt.Errorf("cache file: %v", refused)
 	return f, nil
 }
 

@@ -3,6 +3,7 @@ package cache
 import (
 	"bytes"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -132,5 +133,29 @@ func TestRefusedIsToldOnce(t *testing.T) {
 	}
 	if n := strings.Count(log.String(), "\n"); n != 1 {
 		t.Errorf("%d lines:\n%s", n, log.String())
+	}
+}
+
+// What the disk takes nothing of is not fetched to be verified, time and again, and why it
+// is not verified is not taken for a word of its source.
+func TestRefusedIsNotVerified(t *testing.T) {
+	src := digested(3*ExtentSize + 5)
+	s := open(t, 1<<30, time.Minute)
+	if err := os.Rename(s.dir, s.dir+".away"); err != nil {
+		t.Fatal(err)
+	}
+	b := blob(t, s, src)
+	err := b.Verify(bound(t))
+	if err == nil || !strings.Contains(err.Error(), "cache file: ") || errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it ends with %v", err)
+	}
+	if n := src.opened(); n != 0 {
+		t.Errorf("%d streams", n)
+	}
+	if err := os.Rename(s.dir+".away", s.dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Verify(bound(t)); err != nil {
+		t.Error(err)
 	}
 }
