@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // A disk that does not let the files of a blob be made does not keep anybody from
@@ -105,6 +107,32 @@ func TestResumesWithoutDisk(t *testing.T) {
 	}
 	if _, err := Open(c); err == nil {
 		t.Error("a symbolic link is followed")
+	}
+}
+
+// A directory that could not be locked may be another's: nothing in it makes way. A
+// socket cannot be opened, like a lock on a disk that fails.
+func TestResumesWithoutLock(t *testing.T) {
+	dir, src := t.TempDir(), digested(2*ExtentSize)
+	session(t, dir, src, func(_ *Store, b *Blob) {
+		check(t, b, src, 0, b.Size())
+		rest(b)
+	})
+	lock, half := filepath.Join(dir, lockFile), filepath.Join(dir, "blobs", "half"+dataSuffix)
+	if err := errors.Join(os.WriteFile(half, nil, 0o600), os.Remove(lock), unix.Mknod(lock, unix.S_IFSOCK|0o600, 0)); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(Config{Dir: dir, Resumes: true, Size: 1 << 30, Timeout: time.Minute, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	evictAll(s)
+	if _, err := os.Stat(half); err != nil {
+		t.Error(err)
+	}
+	if info, err := os.Stat(s.path("blob") + dataSuffix); err != nil || info.Size() != int64(len(src.data)) {
+		t.Errorf("the file of a blob: %v, %v", info, err)
 	}
 }
 

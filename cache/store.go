@@ -155,7 +155,10 @@ func Open(c Config) (*Store, error) {
 		blobs: make(map[Key]*Blob), lru: recency[*extent](), files: recency[*Blob](),
 		room: room{dir: blobs, size: c.Size},
 	}
-	left, halves, err := findLeftovers(blobs)
+	left, halves, err := leftovers{}, []string(nil), error(nil)
+	if lock != nil {
+		left, halves, err = findLeftovers(blobs)
+	}
 	for _, path := range halves {
 		err = errors.Join(err, os.Remove(path))
 	}
