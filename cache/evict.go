@@ -134,16 +134,27 @@ func (s *Store) clear(e *extent) bool {
 	}
 	s.stats.Evicted += e.forget()
 	e.punching = true
+	s.punch(e)
+	return true
+}
+
+// punch takes an extent that is marked as being punched from the disk. Called with mu
+// held; gives it up meanwhile.
+func (s *Store) punch(e *extent) {
 	s.mu.Unlock()
-	err = b.free(e.index)
+	err := e.blob.free(e.index)
 	s.mu.Lock()
 	if err != nil {
 		s.complain("cache disk does not free data", err)
 	}
+	s.punched(e)
+}
+
+// punched takes the mark away. Called with mu held.
+func (s *Store) punched(e *extent) {
 	e.punching = false
 	s.freed.Broadcast()
 	e.release()
-	return true
 }
 
 // free erases the records of an extent, then its bytes. Those go also if the records

@@ -111,6 +111,9 @@ func (b *Blob) arrive(off int64, sum uint32) {
 	b.cached += n
 	b.store.room.used += n
 	b.store.lru.Add(e, struct{}{})
+	if b.cached == b.size {
+		b.why = nil // it is about to be checked
+	}
 }
 
 // lose undoes arrive. What takes the place of a block that was lost is not looked at

@@ -53,18 +53,34 @@ func (s *Store) Mismatches() []Key {
 	return keys
 }
 
-// dropBlocks makes all blocks of b absent. Called with mu held; gives it up
-// while punching.
+// dropBlocks makes all blocks of b absent, at once: nobody is to read one of them, or find
+// all of them here, when others are gone. Called with mu held; gives it up while punching.
 func (s *Store) dropBlocks(b *Blob) {
-	all := make([]*extent, 0, len(b.extents))
+	var unused []*extent
 	for _, e := range b.extents {
-		all = append(all, e)
+		if e.punching || e.present == 0 {
+			continue
+		}
+		e.forget() // who has it pinned holds the file's bytes; whoever comes fetches
+		if e.pins == 0 && b.pins == 0 {
+			e.punching = true
+			unused = append(unused, e)
+		}
 	}
-	for _, e := range all {
-		switch {
-		case e.punching || e.present == 0:
-		case e.pins > 0 || b.pins > 0 || !s.clear(e):
-			e.forget() // its readers hold the file's bytes; whoever comes fetches
+	b.users++
+	s.mu.Unlock()
+	err := b.grab()
+	s.mu.Lock()
+	defer b.drop()
+	if err == nil {
+		defer func() { b.busy-- }()
+	}
+	stays := err != nil || b.refused != nil || b.isElsewhere()
+	for _, e := range unused {
+		if stays {
+			s.punched(e)
+		} else {
+			s.punch(e)
 		}
 	}
 }

@@ -216,6 +216,33 @@ func TestVerifyWithoutDigest(t *testing.T) {
 	})
 }
 
+// What did not match is gone at once, and it is not told of what has come in its place
+// that it did not: who waits for a verdict would believe it.
+func TestMismatchIsDroppedAtOnce(t *testing.T) {
+	for range 20 {
+		src := digested(2 * ExtentSize)
+		src.spoil = 1
+		b := blob(t, open(t, 1<<30, time.Minute), src)
+		verified := make(chan error)
+		go func() { verified <- b.Verify(bound(t)) }()
+		for waiting := true; waiting; {
+			select {
+			case err := <-verified:
+				if err != nil {
+					t.Error(err)
+				}
+				waiting = false
+			default:
+			}
+			b.store.mu.Lock()
+			if b.cached == b.size && b.why != nil {
+				t.Errorf("all of it is here, and %v", b.why)
+			}
+			b.store.mu.Unlock()
+		}
+	}
+}
+
 func FuzzIndex(f *testing.F) {
 	h := header{"key", 3 * BlockSize, Digest{"sha256", "00"}}
 	good, err := h.encode()

@@ -161,7 +161,8 @@ func (w *warmer) read(ctx context.Context, f *os.File, image, path string, size 
 // asked to, for a check that is under way.
 func (w *warmer) verdict(ctx context.Context, path string, size int64, wait bool) (string, error) {
 	for {
-		held, err := strconv.ParseInt(attr(path, "user.glancefs.cached"), 10, 64)
+		cached := attr(path, "user.glancefs.cached")
+		held, err := strconv.ParseInt(cached, 10, 64)
 		why := attr(path, "user.glancefs.unverified")
 		switch verified := attr(path, "user.glancefs.verified"); {
 		case verified == "yes":
@@ -179,7 +180,7 @@ func (w *warmer) verdict(ctx context.Context, path string, size int64, wait bool
 			return "empty", nil
 		case attr(path, "user.glance.hash_value") == "" && attr(path, "user.glance.checksum") == "":
 			return "complete; there is no checksum to verify it with", nil
-		case why != "":
+		case why != "" && attr(path, "user.glancefs.cached") == cached: // else it has been dropped in between
 			return "", fmt.Errorf("complete, but not verified: %s", why)
 		case !wait:
 			return "", errors.New("not verified yet")
