@@ -58,6 +58,7 @@ func (s *Store) Adopt(key Key, digest Digest, path string, sums *Sums) error {
 		return ErrLarger
 	}
 	b := s.newBlob(header{key, sums.size, digest})
+	b.checking = true // or it would be hashed
 	b.opening.Lock()
 	s.mu.Lock()
 	there, closed := s.blobs[key] != nil, s.ctx.Err() != nil
@@ -83,6 +84,11 @@ func (s *Store) Adopt(key Key, digest Digest, path string, sums *Sums) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	b.checking = false
+	if err == nil && b.here() {
+		b.decide(Verified)
+		b.judge(b.adopted)
+	}
 	s.evict(math.MaxInt)
 	b.drop()
 	return err
@@ -101,19 +107,28 @@ func (b *Blob) takeOver(path string, sums *Sums) error {
 	if err := b.writeIndex(index, sums); err != nil {
 		return fmt.Errorf("cache index: %w", err)
 	}
-	if err := os.Rename(path, to+dataSuffix); err != nil {
-		return err
+	return os.Rename(path, to+dataSuffix)
+}
+
+// adopted seals the blob, as check does, but its bytes have been compared.
+func (b *Blob) adopted() (lost int, err error) {
+	if err := b.grab(); err != nil {
+		return 0, err
 	}
-	data, err := os.Open(to + dataSuffix)
+	defer b.letGo()
+	data, index, err := b.onDisk()
 	if err != nil {
-		return fmt.Errorf("cache file: %w", err)
+		return 0, err
 	}
-	defer data.Close()
+	lost, here := b.losses()
+	if !here {
+		return 0, errComing
+	}
 	st, err := b.stampOf(data)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	return writeStamp(index, st)
+	return lost, b.seal(data, index, st)
 }
 
 func (b *Blob) writeIndex(index *os.File, sums *Sums) error {

@@ -47,6 +47,7 @@ func TestAdopt(t *testing.T) {
 		}
 		s := openIn(t, dir, 1<<30, time.Minute)
 		adopt(s)
+		s.runs.Wait() // until it is on the disk
 		s.Close()
 		for range 2 {
 			session(t, dir, src, func(_ *Store, b *Blob) {

@@ -33,8 +33,10 @@ func (b *Blob) Complete() (data *os.File, ok bool) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	b.doubt()
-	b.consider()
+	if !b.checking { // else it was adopted, and is not on the disk yet
+		b.doubt()
+		b.consider()
+	}
 	return nil, false
 }
 

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"hash"
+	"os"
 )
 
 // A Verification is what is known of a whole blob's match with its digest.
@@ -128,11 +129,19 @@ func (b *Blob) consider() {
 	if !b.here() || b.size == 0 || b.state != Unverified || b.checking || newHash(b.digest.Algo) == nil || s.ctx.Err() != nil {
 		return
 	}
+	b.judge(b.check)
+}
+
+// judge has check find out in the background whether the blob is as it should be. What
+// it found holds for as long as no block is lost beyond those counted. Called with mu
+// held.
+func (b *Blob) judge(check func() (lost int, err error)) {
+	s := b.store
 	b.checking, b.why = true, nil
 	b.users++
 	b.pins++ // nothing of it is evicted meanwhile
 	s.runs.Go(func() {
-		lost, err := b.check()
+		lost, err := check()
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		b.pins--
@@ -148,6 +157,9 @@ func (b *Blob) consider() {
 		case s.ctx.Err() != nil:
 			b.conclude(ErrClosed)
 		default:
+			if errors.Is(err, errUnkept) {
+				s.dropBlocks(b) // those that were lost look as the others do, for a while
+			}
 			b.conclude(err)
 			if err != nil && !errors.Is(err, b.refused) { // that is told, and comes with each read of a small image
 				s.log.Warn("image data not verified", "blob", b.key, "err", err)
@@ -167,7 +179,6 @@ var errComing = errors.New("blocks are on their way")
 
 // check hashes the whole blob and compares. It goes over it again if blocks were
 // lost or the file was changed meanwhile, as it is when spoiled ones are mended.
-// What it found holds for as long as no block is lost beyond those counted.
 func (b *Blob) check() (lost int, err error) {
 	s := b.store
 	if err := s.hashing.Acquire(s.ctx, 1); err != nil {
@@ -202,10 +213,18 @@ func (b *Blob) check() (lost int, err error) {
 			return 0, err
 		}
 		if now, _ := b.losses(); before == after && now == lost {
-			return lost, writeStamp(index, after)
+			return lost, b.seal(data, index, after)
 		}
 	}
 	return 0, errSpoiled
+}
+
+// seal writes down that the blob matches, once the disk has it.
+func (b *Blob) seal(data, index *os.File, st stamp) error {
+	if err := reach(b.store.ctx, data, b.size); err != nil {
+		return err
+	}
+	return writeStamp(index, st)
 }
 
 // losses is how many blocks were lost so far, and whether all have come since.

@@ -41,6 +41,7 @@ type about struct {
 	Attrs    map[string]string `json:"attributes,omitempty"` // keys of meta.json and properties
 	Tried    string            `json:"tried,omitempty"`      // image that was made of it as it is, if it did not end well
 	Error    string            `json:"error,omitempty"`      // why it is no image yet, once that was tried
+	Damaged  bool              `json:"damaged,omitempty"`    // the disk has lost some of its bytes
 }
 
 // Names of a draft's files, behind its id.
@@ -117,7 +118,15 @@ func (d *draft) save(durable bool) error {
 }
 
 // sync makes d as it is now survive the power. f is its bytes.
-func (d *draft) sync(f *os.File) error { return errors.Join(f.Sync(), d.save(true)) }
+func (d *draft) sync(f *os.File) error {
+	err := f.Sync()
+	if err != nil {
+		d.mu.Lock()
+		d.about.Damaged = true
+		d.mu.Unlock()
+	}
+	return errors.Join(err, d.save(true))
+}
 
 // known returns what is known about d.
 func (d *draft) known() about {

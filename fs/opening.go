@@ -153,8 +153,9 @@ func (o *opening) truncate(size int64) error {
 	return o.change(func() error {
 		err := o.file.Truncate(size)
 		if err == nil && size == 0 { // its writer begins anew
+			_ = damaged(o.file) // nor does it matter any more
 			o.mu.Lock()
-			o.missing = gap{}
+			o.missing, o.about.Damaged = gap{}, false
 			if o.others[o.opener] {
 				o.others[o.opener] = false
 			}

@@ -207,6 +207,8 @@ func (in *incoming) recover(d *draft, r *attempt) error {
 		case err == nil:
 			u.attempt = r
 			return img, r.become(attemptRight)
+		case errors.Is(err, errDamaged) && r.State != attemptRight:
+			undone = in.unmake(ctx, r)
 		case errors.Is(err, errNotSent) && r.State != attemptRight:
 			undone, err = in.unmake(ctx, r), errInterrupted
 		case errors.Is(err, errNotSent), errors.Is(err, iofs.ErrNotExist):
@@ -218,7 +220,7 @@ func (in *incoming) recover(d *draft, r *attempt) error {
 		return err
 	}
 	<-u.done
-	if u.err == nil || errors.Is(u.err, errInterrupted) {
+	if u.err == nil || isOneOf(u.err, errInterrupted, errDamaged) {
 		return undone
 	}
 	return u.err

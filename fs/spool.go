@@ -3,11 +3,14 @@ package fs
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
 	"os"
 	"sync"
+
+	"golang.org/x/sys/unix"
 
 	"glancefs/cache"
 )
@@ -24,10 +27,11 @@ type spool struct {
 	info os.FileInfo
 	size int64
 
-	mu     sync.Mutex // readers follow each other, but as different goroutines
-	algo   string     // of sum
-	sum    sum
-	hashes map[string]string // by algorithm, once all is summed up
+	mu      sync.Mutex // readers follow each other, but as different goroutines
+	algo    string     // of sum
+	sum     sum
+	damaged error             // what was read is not what was written; errDamaged
+	hashes  map[string]string // by algorithm, once all is summed up
 }
 
 // A sum is what is known of the first bytes of a spool.
@@ -73,7 +77,8 @@ func (s *spool) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
-// finish sums up what nobody has read.
+// finish sums up what nobody has read, and returns errDamaged if any of it is not what
+// was written.
 func (s *spool) finish(ctx context.Context) error {
 	buf := make([]byte, blockSize)
 	for {
@@ -81,7 +86,7 @@ func (s *spool) finish(ctx context.Context) error {
 		at := s.sum.passed
 		s.mu.Unlock()
 		if at == s.size {
-			return nil
+			return s.kept()
 		}
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)
@@ -91,6 +96,31 @@ func (s *spool) finish(ctx context.Context) error {
 			return fmt.Errorf("reading the draft: %w", err)
 		}
 	}
+}
+
+// kept returns errDamaged if the bytes are not those that were written.
+func (s *spool) kept() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.damaged == nil {
+		s.damaged = damaged(s.file)
+	}
+	return s.damaged
+}
+
+// errDamaged is why bytes that a disk has taken are not there.
+var errDamaged = errors.New("the cache disk has lost some of what was written; it has to be written anew")
+
+// damaged returns errDamaged if the disk has lost any of what was written to a file, since
+// it was opened here or without anybody having been told. A disk that breaks, or a thin
+// one that finds no room behind it, fails when the writer has gone on long since; then
+// there are zeros. The kernel tells it once: who waits for a byte, or syncs.
+func damaged(f *os.File) error {
+	err := unix.SyncFileRange(int(f.Fd()), 0, 1, unix.SYNC_FILE_RANGE_WAIT_BEFORE)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errDamaged, err)
+	}
+	return nil
 }
 
 // digest returns the digest of all the bytes by an algorithm that is known.

@@ -120,8 +120,13 @@ func (in *incoming) run(ctx context.Context, d *draft, u *upload, do job) {
 		defer s.Close()
 		d.mu.Lock()
 		d.fixed = s.info
+		if d.about.Damaged {
+			s.damaged = errDamaged
+		}
 		d.mu.Unlock()
-		img, err = do(ctx, u, s)
+		if err = s.damaged; err == nil || u.looks {
+			img, err = do(ctx, u, s)
+		}
 	}
 	if err == nil && d.isRemoved() {
 		err = errDiscarded
@@ -235,6 +240,7 @@ func (in *incoming) fail(d *draft, u *upload, err error) {
 	in.mu.Unlock()
 	d.mu.Lock()
 	d.up, d.fixed = nil, nil
+	d.about.Damaged = d.about.Damaged || errors.Is(err, errDamaged)
 	gone := d.removed
 	d.mu.Unlock()
 	if gone {
