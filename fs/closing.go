@@ -88,6 +88,9 @@ func (in *incoming) closed(ctx context.Context, o *opening) error {
 	if why == nil && overtaken && (filling || !isHidden(name)) {
 		why = errOvertaken
 	}
+	if why == nil && o.isCutOff(c.closer) {
+		why = errLimited
+	}
 	if why != nil {
 		in.t.log.Warn("no image is made; the draft is kept", "name", name, "err", why)
 		return errors.Join(why, o.tell(func(a *about) { a.Error = why.Error() }))
@@ -104,6 +107,13 @@ func (in *incoming) closed(ctx context.Context, o *opening) error {
 		return in.inspect(o.draft)
 	}
 	return finish(ctx, func() (*upload, error) { return in.start(o.draft, name, c.closer) })
+}
+
+// isCutOff reports whether the draft is as long as a process may make a file. Of a write
+// behind that the kernel tells the process, and not us.
+func (o *opening) isCutOff(process int) bool {
+	info, err := o.file.Stat()
+	return err == nil && process != 0 && uint64(info.Size()) == fileLimit(process)
 }
 
 // isBlank reports whether the draft is an image without data, which who made it

@@ -25,6 +25,7 @@ var (
 	errNameTooLong = errors.New("name longer than 255 bytes")
 	errTooMany     = errors.New("as many files as editors may have")
 	errTooLong     = errors.New("longer than a text may be")
+	errLimited     = errors.New("its writer may make no file longer than it is (ulimit -f), so something may be missing")
 	errBeyond      = errors.New("nothing is there or behind")
 )
 
@@ -68,6 +69,7 @@ var errnos = []struct {
 	{errNameTooLong, syscall.ENAMETOOLONG},
 	{errTooMany, syscall.ENOSPC},
 	{errTooLong, syscall.EFBIG},
+	{errLimited, syscall.EFBIG},
 	{errBeyond, syscall.ENXIO},
 	{errDiscarded, syscall.ECANCELED},
 	{errStopped, syscall.ECANCELED},

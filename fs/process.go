@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
 )
 
 // A process is who does something, and who started it.
@@ -82,6 +83,15 @@ func signals(thread uint32, field string) signalSet {
 
 // catches reports whether a process has a handler for a signal.
 func catches(thread uint32, s syscall.Signal) bool { return signals(thread, "SigCgt")&setOf(s) != 0 }
+
+// fileLimit returns how long a process may make a file, in bytes.
+func fileLimit(process int) uint64 {
+	var l unix.Rlimit
+	if err := unix.Prlimit(process, unix.RLIMIT_FSIZE, nil, &l); err != nil {
+		return unix.RLIM_INFINITY
+	}
+	return l.Cur
+}
 
 // statPatience is how long /proc may take to tell of a process.
 const statPatience = 200 * time.Millisecond

@@ -264,3 +264,25 @@ os.rename(".parts", "parts")
 assert open("parts").read() == "2211"
 `, filepath.Join(m.Dir, "incoming"))
 }
+
+// TestFileLimit: a writer that may make no longer file, as only the kernel knows, has
+// not finished; with what was missing it has.
+func TestFileLimit(t *testing.T) {
+	t.Parallel()
+	s := glancetest.New(t)
+	m := mount(t, "--endpoint", s.URL)
+	source, data := noiseFile(t, 3<<20)
+	draft := filepath.Join(m.Dir, "incoming/disk")
+	_, err := try(nil, "sh", "-c", `ulimit -f 2048; trap "" XFSZ; cp "$1" "$2"`, "sh", source, draft)
+	if err == nil || !strings.Contains(err.Error(), "failed to close") {
+		t.Errorf("the close of half of it: %v", err)
+	}
+	if all := images(t, s, "disk"); len(all) != 0 {
+		t.Errorf("half of it has become %+v", all)
+	}
+	if why := reason(t, draft); !strings.Contains(why, "ulimit") {
+		t.Errorf("the reason given is %q", why)
+	}
+	run(t, "cp", source, draft)
+	sha512sum(t, draft, data)
+}
