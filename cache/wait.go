@@ -25,10 +25,11 @@ const lookEvery = time.Second
 
 // wait returns when the run has passed w.until or ended, with the run's error
 // if that is why; when ctx ends; or when nothing has arrived for the store's
-// timeout. Called with mu held; gives it up while waiting.
+// timeout. What is counted are looks and not the clock: while this process was stopped,
+// or its host was, nothing could arrive. Called with mu held; gives it up while waiting.
 func (w *waiter) wait(ctx context.Context) error {
 	r, s := w.run, w.run.blob.store
-	since := time.Now()
+	moved, silent := r.moved, time.Duration(0)
 	every := lookEvery
 	if s.timeout > 0 {
 		every = min(every, max(s.timeout/8, time.Millisecond))
@@ -43,17 +44,17 @@ func (w *waiter) wait(ctx context.Context) error {
 			return w.err
 		case <-ctx.Done():
 			return ctx.Err()
-		case now := <-tick.C:
+		case <-tick.C:
 			if err := ctx.Err(); err != nil {
 				return err
 			}
 			s.mu.Lock()
-			moved, cause := r.moved, r.cause
-			s.mu.Unlock()
-			if moved.Before(since) {
-				moved = since
+			if silent += every; r.moved != moved {
+				moved, silent = r.moved, 0
 			}
-			if s.timeout > 0 && now.Sub(moved) >= s.timeout {
+			cause := r.cause
+			s.mu.Unlock()
+			if s.timeout > 0 && silent >= s.timeout {
 				return fmt.Errorf("nothing arrived for %s: %w", s.timeout, errors.Join(ErrTimeout, cause))
 			}
 		}

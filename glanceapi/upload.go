@@ -255,29 +255,40 @@ func (b *uploadBody) Close() error {
 	return nil
 }
 
-// A watch calls back when nothing has moved for its limit; 0 is no limit.
+// A watch calls back when nothing has moved for its limit; 0 is no limit. It counts looks
+// and not the clock: while this process was stopped, or its host was, nothing could move.
 type watch struct {
 	limit time.Duration
-	timer *time.Timer
+	left  atomic.Int64 // nanoseconds
+	ended chan struct{}
 }
 
 func newWatch(limit time.Duration, stalled func()) *watch {
-	w := &watch{limit: limit}
+	w := &watch{limit: limit, ended: make(chan struct{})}
 	if limit > 0 {
-		w.timer = time.AfterFunc(limit, stalled)
+		w.moved(0)
+		go w.look(min(time.Second, max(limit/8, time.Millisecond)), stalled)
 	}
 	return w
 }
 
-// moved gives the limit once more, and grace.
-func (w *watch) moved(grace time.Duration) {
-	if w.timer != nil {
-		w.timer.Reset(w.limit + grace)
+func (w *watch) look(every time.Duration, stalled func()) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-w.ended:
+			return
+		case <-tick.C:
+			if w.left.Add(-int64(every)) <= 0 {
+				stalled()
+				return
+			}
+		}
 	}
 }
 
-func (w *watch) stop() {
-	if w.timer != nil {
-		w.timer.Stop()
-	}
-}
+// moved gives the limit once more, and grace.
+func (w *watch) moved(grace time.Duration) { w.left.Store(int64(w.limit + grace)) }
+
+func (w *watch) stop() { close(w.ended) }
