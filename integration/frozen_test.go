@@ -58,3 +58,36 @@ func TestFrozen(t *testing.T) {
 		t.Errorf("the service has %+v", all)
 	}
 }
+
+// TestFrozenMount stops both processes of a mount for longer than the watchdog waits:
+// the worker is not ended for what it could not say.
+func TestFrozenMount(t *testing.T) {
+	t.Parallel()
+	const watchdog = 8 * time.Second
+	s := glancetest.New(t)
+	systemd := newSystemd(t)
+	m := mountEnv(t, systemd.environ(watchdog), "--endpoint", s.URL)
+	systemd.hears(t, "WATCHDOG=1")
+	pid, err := m.worker()
+	if err != nil {
+		t.Fatal(err)
+	}
+	both := []int{m.cmd.Process.Pid, pid}
+	for _, p := range both {
+		if err := syscall.Kill(p, syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+	}
+	time.Sleep(watchdog)
+	for _, p := range both {
+		if err := syscall.Kill(p, syscall.SIGCONT); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		systemd.hears(t, "WATCHDOG=1")
+	}
+	if now, err := m.worker(); now != pid || err != nil {
+		t.Errorf("the worker %d was replaced by %d, %v", pid, now, err)
+	}
+}

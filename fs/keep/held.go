@@ -14,6 +14,30 @@ import (
 // it: the kernel gives its memory back first.
 const endsIn = 2 * time.Second
 
+// stoppedFor is for how long the keeper does not look after its workers only if it was
+// stopped.
+const stoppedFor = 2 * time.Second
+
+// forgive lengthens what workers have to be heard of by, and to be ready by, by the time
+// that the keeper was stopped: with its container or host, and so were they.
+func (k *keeper) forgive(now time.Time) {
+	stopped, first := now.Sub(k.looked), k.looked.IsZero()
+	k.looked = now
+	if first || stopped < stoppedFor {
+		return
+	}
+	k.stopBy = k.stopBy.Add(stopped)
+	for _, w := range []*worker{k.serving, k.heir} {
+		if w == nil {
+			continue
+		}
+		w.heard = w.heard.Add(stopped)
+		if !w.limit.IsZero() {
+			w.limit = w.limit.Add(stopped)
+		}
+	}
+}
+
 // attend says so if a worker was killed, by whomever, and does not end. The keeper is
 // told of that only by its end, and nobody else can go on before.
 func (k *keeper) attend(w *worker, now time.Time) {

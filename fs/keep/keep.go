@@ -88,6 +88,7 @@ type keeper struct {
 	stopping bool        // the mount is to end
 	stopBy   time.Time   // by when
 	wanted   bool        // an upgrade, once somebody serves
+	looked   time.Time   // when workers were last looked at
 	alone    time.Time   // since when nobody serves, if nobody does
 	vain     int         // workers since then that have not come to serve
 	deaths   []time.Time // of those that have
@@ -273,6 +274,7 @@ func (k *keeper) took(w *worker, m Message) (bool, error) {
 // look ends workers that take too long for something, or of which the watchdog has
 // not heard.
 func (k *keeper) look(now time.Time) {
+	k.forgive(now)
 	for _, w := range []*worker{k.serving, k.heir} {
 		if w == nil {
 			continue
