@@ -45,10 +45,8 @@ func lockDir(dir string, resumes bool) (*os.File, error) {
 func openLock(dir string, resumes bool) (*os.File, error) {
 	path := filepath.Join(dir, lockFile)
 	f, err := OpenPrivate(path, os.O_CREATE|os.O_RDWR)
-	if err != nil && resumes {
-		if f, err := OpenPrivate(path, os.O_RDONLY); err == nil {
-			return f, nil
-		}
+	if resumes && (errors.Is(err, unix.EROFS) || errors.Is(err, unix.EPERM)) {
+		return OpenPrivate(path, os.O_RDONLY)
 	}
 	return f, err
 }

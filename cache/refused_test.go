@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -66,18 +67,18 @@ func TestFilesRefusedLater(t *testing.T) {
 	}
 }
 
-// A store that resumes goes on from memory where it can have nothing of its directory, and
-// leaves that alone from then on. What is wrong with a directory but for the disk is
-// refused.
+// A store that resumes goes on from memory where it cannot lock its directory, and leaves
+// that alone from then on. What is in the place of what it had is refused.
 func TestResumesWithoutDisk(t *testing.T) {
 	src := digested(2 * ExtentSize)
-	dir := filepath.Join(t.TempDir(), "cache")
-	c := Config{Dir: dir, Size: 1 << 30, Timeout: time.Minute, Log: slog.New(slog.DiscardHandler)}
-	if err := os.WriteFile(dir, nil, 0o600); err != nil {
+	dir := t.TempDir()
+	lock := filepath.Join(dir, lockFile)
+	if err := unix.Mknod(lock, unix.S_IFSOCK|0o600, 0); err != nil { // which nobody can open
 		t.Fatal(err)
 	}
-	if _, err := Open(c); err == nil {
-		t.Fatal("a file is the home of a store")
+	c := Config{Dir: dir, Size: 1 << 30, Timeout: time.Minute, Log: slog.New(slog.DiscardHandler)}
+	if _, err := Open(c); !errors.Is(err, syscall.ENXIO) {
+		t.Fatal(err)
 	}
 	c.Resumes = true
 	if err := c.Check(); err != nil {
@@ -90,7 +91,7 @@ func TestResumesWithoutDisk(t *testing.T) {
 	b := blob(t, s, src)
 	check(t, b, src, 0, b.Size())
 	rest(b)
-	if err := errors.Join(os.Remove(dir), os.MkdirAll(filepath.Join(dir, "blobs"), 0o700)); err != nil {
+	if err := os.Remove(lock); err != nil {
 		t.Fatal(err)
 	}
 	check(t, b, src, 0, b.Size())
@@ -98,11 +99,18 @@ func TestResumesWithoutDisk(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
-	if made, err := filepath.Glob(dir + "/*/*"); err != nil || len(made) > 0 {
+	if made, err := filepath.Glob(dir + "/blobs/*"); err != nil || len(made) > 0 {
 		t.Errorf("%v is in a directory that was never locked, %v", made, err)
 	}
 
-	if err := errors.Join(os.Remove(filepath.Join(dir, "blobs")), os.Symlink(t.TempDir(), filepath.Join(dir, "blobs"))); err != nil {
+	if err := os.Mkdir(lock, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(c); !errors.Is(err, syscall.EISDIR) {
+		t.Errorf("a directory for a lock: %v", err)
+	}
+	blobs := filepath.Join(dir, "blobs")
+	if err := errors.Join(os.Remove(lock), os.Remove(blobs), os.Symlink(t.TempDir(), blobs)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Open(c); err == nil {

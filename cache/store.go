@@ -176,12 +176,16 @@ func Open(c Config) (*Store, error) {
 	return s, nil
 }
 
-// tolerates reports whether a store can do with err: one that resumes can with all that
-// is the disk's fault, which is told, but not with a directory that is not its own.
+// tolerates reports whether a store can do with err: one that resumes can with what is
+// the disk's fault, which is told, but not with what somebody else has put into its place.
 func (c Config) tolerates(err error) bool {
 	var failed syscall.Errno
 	if err == nil || !c.Resumes || !errors.As(err, &failed) {
 		return err == nil
+	}
+	switch failed {
+	case syscall.ENOTDIR, syscall.EISDIR, syscall.EACCES:
+		return false
 	}
 	c.Log.Error("cache disk fails; reads go on from memory", "err", err)
 	return true
