@@ -116,14 +116,8 @@ func (s *Store) clear(e *extent) bool {
 		s.forget(b)
 		return true
 	}
-	b.users++
-	s.mu.Unlock()
-	err := b.grab()
-	s.mu.Lock()
-	defer b.drop()
-	if err == nil {
-		defer func() { b.busy-- }()
-	}
+	done, err := b.hold()
+	defer done()
 	switch {
 	case e.pins > 0 || b.pins > 0 || e.punching:
 		return false
@@ -136,6 +130,22 @@ func (s *Store) clear(e *extent) bool {
 	e.punching = true
 	s.punch(e)
 	return true
+}
+
+// hold is grab for a blob that nobody else may be using. Called with mu held, as done is;
+// gives it up meanwhile.
+func (b *Blob) hold() (done func(), err error) {
+	s := b.store
+	b.users++
+	s.mu.Unlock()
+	err = b.grab()
+	s.mu.Lock()
+	return func() {
+		if err == nil {
+			b.busy--
+		}
+		b.drop()
+	}, err
 }
 
 // punch takes an extent that is marked as being punched from the disk. Called with mu

@@ -67,14 +67,8 @@ func (s *Store) dropBlocks(b *Blob) {
 			unused = append(unused, e)
 		}
 	}
-	b.users++
-	s.mu.Unlock()
-	err := b.grab()
-	s.mu.Lock()
-	defer b.drop()
-	if err == nil {
-		defer func() { b.busy-- }()
-	}
+	done, err := b.hold()
+	defer done()
 	stays := err != nil || b.refused != nil || b.isElsewhere()
 	for _, e := range unused {
 		if stays {
