@@ -40,8 +40,9 @@ func lockDir(dir string, resumes bool) (*os.File, error) {
 	}
 }
 
-// openLock opens the lock of dir. One that was made when the disk still took that can be
-// locked all the same.
+// openLock opens the lock of dir, to write it, as network file systems demand of who
+// locks a file. A store that resumes may find that the disk takes no change any more, and
+// then opens it to read it, which local file systems can lock as well.
 func openLock(dir string, resumes bool) (*os.File, error) {
 	path := filepath.Join(dir, lockFile)
 	f, err := OpenPrivate(path, os.O_CREATE|os.O_RDWR)
