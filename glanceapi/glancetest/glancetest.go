@@ -43,7 +43,13 @@ type Server struct {
 // if the first to ask is another process.
 func New(tb testing.TB, opts ...func(*server.Server)) *Server {
 	tb.Helper()
-	images, err := server.New(tb.TempDir())
+	return NewIn(tb, tb.TempDir(), opts...)
+}
+
+// NewIn is New over the directory dir, which stays.
+func NewIn(tb testing.TB, dir string, opts ...func(*server.Server)) *Server {
+	tb.Helper()
+	images, err := server.New(dir)
 	if err != nil {
 		tb.Fatal(err)
 	}
