@@ -5,6 +5,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -59,11 +60,15 @@ func TestHungEnds(t *testing.T) {
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
+	var commands sync.WaitGroup
 	for _, args := range [][]string{{"status", m.Dir}, {"upgrade", m.Dir}, {"warm", m.Dir, "disk"}} {
-		if _, err := try(nil, "glancefs", args...); err == nil || !strings.Contains(err.Error(), "does not answer") {
-			t.Errorf("%s: %v", args[0], err)
-		}
+		commands.Go(func() {
+			if _, err := try(nil, "glancefs", args...); err == nil || !strings.Contains(err.Error(), "does not answer") {
+				t.Errorf("%s: %v", args[0], err)
+			}
+		})
 	}
+	commands.Wait()
 	m.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-m.done:
