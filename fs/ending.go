@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"glancefs/fs/mounts"
 )
 
 const (
@@ -18,7 +20,7 @@ const (
 
 // find notes by which device the mount can be told from all others.
 func (m *Mount) find() {
-	device, err := mountedAt(m.dir)
+	device, err := mounts.At(m.dir)
 	if err != nil {
 		m.log.Warn("the mount is not found in the mount table", "err", err)
 	}
@@ -52,7 +54,7 @@ func (m *Mount) abandoned(ctx context.Context) <-chan struct{} {
 	}
 	go func() {
 		for told := false; ; told = true {
-			if err := awaitDetached(ctx, m.device); err != nil {
+			if err := mounts.AwaitDetached(ctx, m.device); err != nil {
 				if ctx.Err() == nil {
 					m.log.Error("that the mount is taken away will not be noticed", "err", err)
 				}
@@ -65,7 +67,7 @@ func (m *Mount) abandoned(ctx context.Context) <-chan struct{} {
 			}
 			if !told {
 				m.log.Warn("the mount was taken away, but files of it are open; glancefs ends with the last of them, or on SIGTERM",
-					"mountpoint", m.dir, "open", open, "copies", copies(m.device))
+					"mountpoint", m.dir, "open", open, "copies", mounts.Copies(m.device))
 			}
 			time.Sleep(closedEvery)
 		}
@@ -110,10 +112,10 @@ func (m *Mount) Unmount() error {
 		return nil
 	case <-time.After(grace):
 	}
-	if device, err := mountedAt(m.dir); err == nil && device == "" {
+	if device, err := mounts.At(m.dir); err == nil && device == "" {
 		m.log.Warn("another mount namespace has a copy of the mount, which ends with this process", "mountpoint", m.dir)
 		return nil
 	}
 	m.log.Warn("files are in use; detaching the mount", "mountpoint", m.dir)
-	return detach(m.dir)
+	return mounts.Detach(m.dir)
 }

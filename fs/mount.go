@@ -14,10 +14,10 @@ import (
 
 	gofs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
-	"golang.org/x/sys/unix"
 
 	"glancefs/cache"
 	"glancefs/fs/catalog"
+	"glancefs/fs/mounts"
 	"glancefs/glanceapi"
 )
 
@@ -80,7 +80,7 @@ type Mount struct {
 // returns the mount can be used.
 func New(dir string, c Config) (*Mount, error) {
 	if c.Kept == nil {
-		if err := CheckMountpoint(dir); err != nil {
+		if err := mounts.CheckFree(dir); err != nil {
 			return nil, err
 		}
 	}
@@ -89,7 +89,7 @@ func New(dir string, c Config) (*Mount, error) {
 			return nil, err
 		}
 	}
-	if resolved, err := resolve(dir); err == nil {
+	if resolved, err := mounts.Resolve(dir); err == nil {
 		dir = resolved
 	} else if c.Kept == nil { // else it has been mounted, wherever that is by now
 		return nil, err
@@ -202,7 +202,7 @@ func (m *Mount) attach(ctx context.Context, c Config, left *legacy) (err error) 
 		err = m.server.WaitMount()
 	}
 	if err != nil && m.server != nil && c.Kept == nil {
-		err = errors.Join(err, detach(m.dir))
+		err = errors.Join(err, mounts.Detach(m.dir))
 	}
 	if err == nil && left != nil {
 		m.work.Go(func() { t.reopenAll(ctx, p.all()) })
@@ -242,32 +242,6 @@ func options(c Config, panicked func(any) fuse.Status) *gofs.Options {
 		o.Options = append(o.Options, "ro")
 	}
 	return o
-}
-
-// CheckMountpoint says why nothing can be mounted at dir.
-func CheckMountpoint(dir string) error {
-	entries, err := os.ReadDir(dir)
-	switch {
-	case errors.Is(err, unix.ENOTCONN):
-		return fmt.Errorf("mountpoint %s: the glancefs there has died; end its mount with \"glancefs umount %s\"", dir, dir)
-	case err != nil:
-		return fmt.Errorf("mountpoint: %w", err)
-	case len(entries) > 0 && isMountpoint(dir):
-		return fmt.Errorf("mountpoint %s: a glancefs is mounted there already", dir)
-	case len(entries) > 0:
-		return fmt.Errorf("mountpoint %s is not empty", dir)
-	}
-	return nil
-}
-
-// isMountpoint reports whether a glancefs is mounted at dir.
-func isMountpoint(dir string) bool {
-	dir, err := resolve(dir)
-	if err != nil {
-		return false
-	}
-	device, err := mountedAt(dir)
-	return err == nil && device != ""
 }
 
 // MaxRead is the longest READ, in bytes, which mount(2) has to be told.

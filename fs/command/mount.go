@@ -18,6 +18,7 @@ import (
 
 	"glancefs/cache"
 	"glancefs/fs"
+	"glancefs/fs/mounts"
 	"glancefs/glanceapi"
 )
 
@@ -250,7 +251,7 @@ func isIn(dir, path string) bool {
 // claim takes the mountpoint, unless it is "", and the address for metrics.
 func (m *mounted) claim(c *cli.Context, dir string) (err error) {
 	if dir != "" {
-		if err := fs.CheckMountpoint(dir); err != nil {
+		if err := mounts.CheckFree(dir); err != nil {
 			return failure{err, exitMount}
 		}
 	}

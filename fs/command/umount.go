@@ -6,7 +6,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"glancefs/fs"
+	"glancefs/fs/mounts"
 )
 
 func umountCommand() *cli.Command {
@@ -18,7 +18,7 @@ func umountCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			left, err := fs.Unmount(dir, c.Bool("lazy"))
+			left, err := mounts.Unmount(dir, c.Bool("lazy"))
 			if err != nil {
 				return failure{err, exitSystem}
 			}

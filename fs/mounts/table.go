@@ -1,4 +1,6 @@
-package fs
+// Package mounts is the mount table of this process, as far as glancefs is in it: where
+// one is mounted, whether it is still, and how it is taken away.
+package mounts
 
 import (
 	"context"
@@ -13,24 +15,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mountTable lists the mounts of a mount namespace (proc_pid_mountinfo(5)). The
+// ownTable lists the mounts of this mount namespace (proc_pid_mountinfo(5)). The
 // kernel wakes who polls it when it has changed.
-const mountTable = "/proc/self/mountinfo"
+const ownTable = "/proc/self/mountinfo"
 
-// A mountEntry is one mount, of whatever is mounted.
-type mountEntry struct {
+// An entry is one mount, of whatever is mounted.
+type entry struct {
 	device   string // major:minor; all mounts and copies of one glancefs have the same, and no other has
 	dir      string
 	glancefs bool
 }
 
-// parseMounts reads a mount table: field 3 of a line is the device, field 5 the
+// parse reads a mount table: field 3 of a line is the device, field 5 the
 // mountpoint, and the type is the first one behind "-".
-func parseMounts(table []byte) (all []mountEntry) {
+func parse(table []byte) (all []entry) {
 	for line := range strings.Lines(string(table)) {
 		mount, super, _ := strings.Cut(line, " - ")
 		if f := strings.Fields(mount); len(f) > 4 {
-			all = append(all, mountEntry{f[2], unescapeOctal(f[4]), strings.HasPrefix(super, "fuse.glancefs ")})
+			all = append(all, entry{f[2], unescapeOctal(f[4]), strings.HasPrefix(super, "fuse.glancefs ")})
 		}
 	}
 	return all
@@ -42,14 +44,14 @@ func unescapeOctal(s string) string {
 	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(s)
 }
 
-// mountedAt returns the device of the glancefs that is the topmost mount at dir, ""
+// At returns the device of the glancefs that is the topmost mount at dir, ""
 // if none is.
-func mountedAt(dir string) (device string, err error) {
-	table, err := os.ReadFile(mountTable)
+func At(dir string) (device string, err error) {
+	table, err := os.ReadFile(ownTable)
 	if err != nil {
 		return "", err
 	}
-	for _, e := range parseMounts(table) {
+	for _, e := range parse(table) {
 		if e.dir == dir {
 			device = ""
 			if e.glancefs {
@@ -63,20 +65,20 @@ func mountedAt(dir string) (device string, err error) {
 // hasMount reports whether the glancefs of a device is mounted anywhere in this
 // mount namespace.
 func hasMount(device string) (bool, error) {
-	table, err := os.ReadFile(mountTable)
+	table, err := os.ReadFile(ownTable)
 	if err != nil {
 		return false, err
 	}
-	return slices.ContainsFunc(parseMounts(table), func(e mountEntry) bool { return e.glancefs && e.device == device }), nil
+	return slices.ContainsFunc(parse(table), func(e entry) bool { return e.glancefs && e.device == device }), nil
 }
 
-// copies returns where else the glancefs of a device is mounted, as far as this
+// Copies returns where else the glancefs of a device is mounted, as far as this
 // process may look: in its own mount namespace, and by way of one process in each
 // other.
-func copies(device string) (paths []string) {
+func Copies(device string) (paths []string) {
 	tables, _ := filepath.Glob("/proc/[0-9]*/mountinfo")
 	seen := make(map[string]bool)
-	for _, table := range slices.Insert(tables, 0, mountTable) {
+	for _, table := range slices.Insert(tables, 0, ownTable) {
 		process := filepath.Dir(table)
 		namespace, err := os.Readlink(filepath.Join(process, "ns/mnt"))
 		if err != nil || seen[namespace] {
@@ -87,10 +89,10 @@ func copies(device string) (paths []string) {
 			continue // it has ended, or may not be looked at
 		}
 		seen[namespace] = true
-		for _, e := range parseMounts(b) {
+		for _, e := range parse(b) {
 			switch {
 			case !e.glancefs || e.device != device:
-			case table == mountTable:
+			case table == ownTable:
 				paths = append(paths, e.dir)
 			default:
 				paths = append(paths, filepath.Join(process, "root", e.dir))
@@ -108,9 +110,9 @@ const lookAgain = 200 * time.Millisecond
 // descriptors have run out.
 const scarceEvery = time.Second
 
-// awaitDetached returns when this mount namespace has no mount of a device any more,
+// AwaitDetached returns when this mount namespace has no mount of a device any more,
 // or within a minute of the end of ctx.
-func awaitDetached(ctx context.Context, device string) error {
+func AwaitDetached(ctx context.Context, device string) error {
 	for {
 		err := awaitTable(ctx, device)
 		if !errors.Is(err, unix.EMFILE) && !errors.Is(err, unix.ENFILE) && !errors.Is(err, unix.ENOMEM) {
@@ -124,13 +126,13 @@ func awaitDetached(ctx context.Context, device string) error {
 	}
 }
 
-// awaitTable is awaitDetached, but for the want of resources.
+// awaitTable is AwaitDetached, but for the want of resources.
 func awaitTable(ctx context.Context, device string) error {
 	// Before the first look, so that no change after it is missed; and not by os.Open,
 	// whose poller would be told of changes instead of us.
-	table, err := unix.Open(mountTable, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	table, err := unix.Open(ownTable, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return fmt.Errorf("open %s: %w", mountTable, err)
+		return fmt.Errorf("open %s: %w", ownTable, err)
 	}
 	defer unix.Close(table)
 	missed := false
@@ -145,7 +147,7 @@ func awaitTable(ctx context.Context, device string) error {
 		}
 		_, err = unix.Poll([]unix.PollFd{{Fd: int32(table), Events: unix.POLLPRI}}, int(time.Minute.Milliseconds()))
 		if err != nil && err != unix.EINTR {
-			return fmt.Errorf("poll %s: %w", mountTable, err)
+			return fmt.Errorf("poll %s: %w", ownTable, err)
 		}
 	}
 	return ctx.Err()

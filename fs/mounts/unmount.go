@@ -1,11 +1,9 @@
-package fs
+package mounts
 
 import (
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -15,11 +13,11 @@ import (
 // files there are in use. The mount itself is not looked at, because one whose
 // process hangs would hang us too. It returns where else the mount is, still.
 func Unmount(dir string, lazy bool) (left []string, err error) {
-	dir, err = resolve(dir)
+	dir, err = Resolve(dir)
 	if err != nil {
 		return nil, err
 	}
-	device, err := mountedAt(dir)
+	device, err := At(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -27,14 +25,14 @@ func Unmount(dir string, lazy bool) (left []string, err error) {
 		return nil, fmt.Errorf("%s: no glancefs is mounted there", dir)
 	}
 	if lazy {
-		err = detach(dir)
+		err = Detach(dir)
 	} else {
 		err = unmount(dir)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return copies(device), nil
+	return Copies(device), nil
 }
 
 func unmount(dir string) error {
@@ -51,8 +49,8 @@ func unmount(dir string) error {
 	return nil
 }
 
-// detach takes the mount at dir away from its path, whoever uses it.
-func detach(dir string) error {
+// Detach takes the mount at dir away from its path, whoever uses it.
+func Detach(dir string) error {
 	err := unix.Unmount(dir, unix.MNT_DETACH)
 	if errors.Is(err, unix.EPERM) {
 		err = fusermount("-uz", dir)
@@ -70,34 +68,4 @@ func fusermount(args ...string) error {
 		return fmt.Errorf("fusermount3: %w: %s", err, strings.TrimSpace(string(out)))
 	}
 	return nil
-}
-
-// maxLinks is how many symbolic links a mountpoint may be behind, as the kernel has it.
-const maxLinks = 40
-
-// resolve makes dir absolute and free of symbolic links, as the mount table has it,
-// without asking what is mounted there, which may hang: that a directory is no link the
-// kernel says by itself.
-func resolve(dir string) (string, error) {
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		return "", err
-	}
-	for range maxLinks {
-		parent, err := filepath.EvalSymlinks(filepath.Dir(dir))
-		if err != nil {
-			return "", err
-		}
-		dir = filepath.Join(parent, filepath.Base(dir))
-		to, err := os.Readlink(dir)
-		switch {
-		case err != nil:
-			return dir, nil
-		case filepath.IsAbs(to):
-			dir = filepath.Clean(to)
-		default:
-			dir = filepath.Join(parent, to)
-		}
-	}
-	return "", fmt.Errorf("%s: too many symbolic links", dir)
 }
