@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"glancefs/fs/ledger"
 )
 
 // A former is a draft that has become an image, while the kernel knows the node
@@ -15,7 +17,7 @@ import (
 // change as the draft had them, in nanoseconds, and its id and the image's as the
 // text: a process that follows knows neither from the disk.
 type former struct {
-	line
+	ledger.Line
 	*draft
 }
 
@@ -53,8 +55,8 @@ func (in *incoming) remember(d *draft, u *upload, image string, info os.FileInfo
 		return
 	}
 	f := &former{draft: d}
-	f.line = line{kind: lineBecame, num: [6]uint64{number, uint64(info.Size()), uint64(info.ModTime().UnixNano())}, text: d.id + " " + image}
-	in.t.ledger.add(&f.line)
+	f.Line = ledger.Line{Kind: lineBecame, Num: [6]uint64{number, uint64(info.Size()), uint64(info.ModTime().UnixNano())}, Text: d.id + " " + image}
+	in.t.ledger.Add(&f.Line)
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.became[number] = f
@@ -67,23 +69,23 @@ func (in *incoming) forgotten(number uint64) {
 	delete(in.became, number)
 	in.mu.Unlock()
 	if f != nil {
-		in.t.ledger.remove(&f.line)
+		in.t.ledger.Remove(&f.Line)
 	}
 }
 
 // recallFormer takes in one of the process before.
-func (in *incoming) recallFormer(old *line) {
-	id, image, _ := strings.Cut(old.text, " ")
+func (in *incoming) recallFormer(old *ledger.Line) {
+	id, image, _ := strings.Cut(old.Text, " ")
 	d := newDraft(in.dir, id, about{})
 	d.image = image
 	info := fixedInfo{}
-	info.stat.Size, info.stat.Nlink = int64(old.num[1]), 1
+	info.stat.Size, info.stat.Nlink = int64(old.Num[1]), 1
 	info.stat.Blocks = (info.stat.Size + 511) / 512
-	info.stat.Mtim = syscall.NsecToTimespec(int64(old.num[2]))
+	info.stat.Mtim = syscall.NsecToTimespec(int64(old.Num[2]))
 	d.fixed = info
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.became[old.num[0]] = &former{*old, d}
+	in.became[old.Num[0]] = &former{*old, d}
 	in.made[image] = true
 }
 
@@ -124,41 +126,41 @@ func (in *incoming) writeLink(name string, l linked, w watched) {
 	if w.draft != nil {
 		text[3] = w.id
 	}
-	kept := &line{kind: lineLink, num: [6]uint64{uint64(w.process)}, text: strings.Join(text, "\x00")}
-	in.t.ledger.add(kept)
+	kept := &ledger.Line{Kind: lineLink, Num: [6]uint64{uint64(w.process)}, Text: strings.Join(text, "\x00")}
+	in.t.ledger.Add(kept)
 	in.kept[name] = kept
 	if old != nil {
-		in.t.ledger.remove(old)
+		in.t.ledger.Remove(old)
 	}
 }
 
 // dropLink takes the line of a link out. Called with mu held, as keepLink is.
 func (in *incoming) dropLink(name string) {
 	if old := in.kept[name]; old != nil {
-		in.t.ledger.remove(old)
+		in.t.ledger.Remove(old)
 		delete(in.kept, name)
 	}
 }
 
 // recallLink takes in a link of the process before. A draft of that name has come
 // later, or has not been done away with.
-func (in *incoming) recallLink(old *line) error {
-	text := strings.Split(old.text, "\x00")
+func (in *incoming) recallLink(old *ledger.Line) error {
+	text := strings.Split(old.Text, "\x00")
 	if len(text) != 5 {
-		return fmt.Errorf("link %s: %w", strconv.Quote(old.text), errLedger)
+		return fmt.Errorf("link %s: %w", strconv.Quote(old.Text), ledger.ErrFormat)
 	}
 	name := text[0]
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.made[text[1]] = true
 	if last := in.links[name]; in.named[name] != nil || last == (linked{text[1], text[2]}) {
-		in.t.ledger.remove(old)
+		in.t.ledger.Remove(old)
 		return nil
 	}
 	in.links[name], in.kept[name] = linked{text[1], text[2]}, old
 	for _, f := range in.became {
 		if f.id == text[3] {
-			in.watched[name] = watched{f.draft, int(old.num[0]), text[4]}
+			in.watched[name] = watched{f.draft, int(old.Num[0]), text[4]}
 		}
 	}
 	return nil

@@ -15,6 +15,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"glancefs/cache"
+	"glancefs/fs/ledger"
 	"glancefs/glanceapi"
 )
 
@@ -27,7 +28,7 @@ type imageData struct {
 	mu    sync.Mutex
 	blob  *cache.Blob     // opened when first needed, closed when the kernel forgets the node
 	image glanceapi.Image // as it was when first opened: what is open stays when the image goes
-	line  *line           // says so to the process that follows; nil before
+	line  *ledger.Line    // says so to the process that follows; nil before
 	wrong int             // how often the blob had not matched when the kernel began to keep what it reads; -1 if that may be of before this process, of a draft, or of another blob
 	inUse bool            // somebody has it open
 
@@ -251,8 +252,8 @@ func (d *imageData) openAs(img glanceapi.Image) (err error) {
 	}
 	text, err := json.Marshal(img)
 	if err == nil {
-		d.line = &line{kind: lineImage, text: string(text)}
-		d.t.ledger.add(d.line)
+		d.line = &ledger.Line{Kind: lineImage, Text: string(text)}
+		d.t.ledger.Add(d.line)
 	}
 	return err
 }
@@ -272,7 +273,7 @@ func (d *imageData) letGo() {
 		d.blob = nil
 	}
 	if d.line != nil {
-		d.t.ledger.remove(d.line)
+		d.t.ledger.Remove(d.line)
 		d.line = nil
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"glancefs/cache"
+	"glancefs/fs/ledger"
 	"glancefs/glanceapi/glancetest"
 )
 
@@ -154,7 +155,7 @@ func TestFormerLeavesNode(t *testing.T) {
 }
 
 // lineOf is what the process that follows finds of an image that tr has open.
-func lineOf(t *testing.T, tr *tree, id string) *line {
+func lineOf(t *testing.T, tr *tree, id string) *ledger.Line {
 	t.Helper()
 	img, err := tr.catalog.Image(t.Context(), id)
 	if err != nil {
@@ -164,7 +165,7 @@ func lineOf(t *testing.T, tr *tree, id string) *line {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &line{kind: lineImage, text: string(text)}
+	return &ledger.Line{Kind: lineImage, Text: string(text)}
 }
 
 // TestRecalledPages: nobody knows whether what the kernel has kept for a process

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"glancefs/cache"
+	"glancefs/fs/ledger"
 )
 
 // maxUploads is how many drafts are sent at a time. More would not make the link
@@ -37,15 +38,15 @@ type incoming struct {
 	work    sync.WaitGroup // uploads, and tidying
 	slots   *semaphore.Weighted
 
-	mu        sync.Mutex         // taken before that of a draft
-	named     map[string]*draft  // by name
-	filling   map[string]*draft  // by the queued image whose data they are
-	links     map[string]linked  // to images made since the mount, by name
-	watched   map[string]watched // the drafts they were, by name
-	made      map[string]bool    // those images
-	unsettled []*attempt         // of which it is not known what became
-	became    map[uint64]*former // what was a draft, by the number of its node
-	kept      map[string]*line   // of links, by name
+	mu        sync.Mutex              // taken before that of a draft
+	named     map[string]*draft       // by name
+	filling   map[string]*draft       // by the queued image whose data they are
+	links     map[string]linked       // to images made since the mount, by name
+	watched   map[string]watched      // the drafts they were, by name
+	made      map[string]bool         // those images
+	unsettled []*attempt              // of which it is not known what became
+	became    map[uint64]*former      // what was a draft, by the number of its node
+	kept      map[string]*ledger.Line // of links, by name
 	tidying   bool
 	stopped   bool // no more uploads
 	left      bool // to another process
@@ -63,7 +64,7 @@ func newIncoming(t *tree, dir string) (*incoming, error) {
 		t: t, dir: dir, slots: semaphore.NewWeighted(maxUploads), changed: t.started,
 		named: make(map[string]*draft), filling: make(map[string]*draft),
 		links: make(map[string]linked), watched: make(map[string]watched), made: make(map[string]bool),
-		became: make(map[uint64]*former), kept: make(map[string]*line),
+		became: make(map[uint64]*former), kept: make(map[string]*ledger.Line),
 	}
 	in.ctx, in.cancel = context.WithCancelCause(context.Background())
 	in.tidyCtx, in.endTidy = context.WithCancel(in.ctx)

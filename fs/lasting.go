@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"glancefs/fs/ledger"
 )
 
 // lasting serves the tree with file handles that outlast this process: it gives
@@ -17,7 +19,7 @@ import (
 type lasting struct {
 	fuse.RawFileSystem
 	tree   *tree
-	ledger *ledger
+	ledger *ledger.Ledger
 	serial atomic.Uint64 // of the last handle
 
 	mu      sync.RWMutex
@@ -29,7 +31,7 @@ type lasting struct {
 // node's, the number of the request that opened it, the flags of that, who that
 // was, and the rest: bits, and the backing file from the 32nd bit up.
 type handle struct {
-	line
+	ledger.Line
 
 	mu    sync.Mutex
 	inner uint64 // go-fuse's number
@@ -91,8 +93,8 @@ func (l *lasting) add(in *fuse.OpenIn, node, inner, rest uint64) uint64 {
 		opener, _ = strconv.Atoi(statusLine(in.Pid, "Tgid"))
 	}
 	h := &handle{inner: inner, open: true}
-	h.line = line{kind: lineHandle, num: [6]uint64{number, node, in.Unique &^ resentBit, uint64(in.Flags), uint64(opener), rest}}
-	l.ledger.add(&h.line)
+	h.Line = ledger.Line{Kind: lineHandle, Num: [6]uint64{number, node, in.Unique &^ resentBit, uint64(in.Flags), uint64(opener), rest}}
+	l.ledger.Add(&h.Line)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.handles[number] = h
@@ -132,17 +134,17 @@ func (l *lasting) reopen(h *handle) fuse.Status {
 	if h.open {
 		return fuse.OK
 	}
-	in := &fuse.OpenIn{Flags: uint32(h.num[handleFlags]) | openAgain}
-	in.NodeId, in.Pid = h.num[handleNode], uint32(h.num[handleOpener])
-	if h.num[handleRest]&handleWrote != 0 {
+	in := &fuse.OpenIn{Flags: uint32(h.Num[handleFlags]) | openAgain}
+	in.NodeId, in.Pid = h.Num[handleNode], uint32(h.Num[handleOpener])
+	if h.Num[handleRest]&handleWrote != 0 {
 		in.Flags |= openWrote
 	}
-	if h.num[handleRest]&handleFailed != 0 {
+	if h.Num[handleRest]&handleFailed != 0 {
 		in.Flags |= openFailed
 	}
 	var out fuse.OpenOut
 	open := l.RawFileSystem.Open
-	if h.num[handleRest]&handleIsDir != 0 {
+	if h.Num[handleRest]&handleIsDir != 0 {
 		open = l.RawFileSystem.OpenDir
 	}
 	if st := open(nil, in, &out); !st.Ok() {
@@ -159,7 +161,7 @@ func (l *lasting) remove(number uint64) *handle {
 	h := l.handles[number]
 	if h != nil {
 		delete(l.handles, number)
-		delete(l.opened, h.num[handleRequest])
+		delete(l.opened, h.Num[handleRequest])
 	}
 	return h
 }
@@ -176,9 +178,9 @@ func (l *lasting) undo(unique uint64) {
 	if h == nil {
 		return
 	}
-	in := &fuse.ReleaseIn{Fh: h.num[handleNumber]}
-	in.NodeId = h.num[handleNode]
-	if h.num[handleRest]&handleIsDir != 0 {
+	in := &fuse.ReleaseIn{Fh: h.Num[handleNumber]}
+	in.NodeId = h.Num[handleNode]
+	if h.Num[handleRest]&handleIsDir != 0 {
 		l.ReleaseDir(in)
 	} else {
 		l.Release(nil, in)
@@ -186,17 +188,17 @@ func (l *lasting) undo(unique uint64) {
 }
 
 // recall takes in a handle of the process before.
-func (l *lasting) recall(old *line) *handle {
-	h := &handle{line: *old, open: old.num[handleNumber]&dataBit != 0}
+func (l *lasting) recall(old *ledger.Line) *handle {
+	h := &handle{Line: *old, open: old.Num[handleNumber]&dataBit != 0}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.handles[h.num[handleNumber]] = h
-	l.opened[h.num[handleRequest]] = h
+	l.handles[h.Num[handleNumber]] = h
+	l.opened[h.Num[handleRequest]] = h
 	return h
 }
 
 // backing is the backing file of a handle of image data, 0 if it has none.
-func (h *handle) backing() int32 { return int32(h.num[handleRest] >> 32) }
+func (h *handle) backing() int32 { return int32(h.Num[handleRest] >> 32) }
 
 // mark sets a bit of a handle.
 func (l *lasting) mark(number, bit uint64) {
@@ -206,9 +208,9 @@ func (l *lasting) mark(number, bit uint64) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.num[handleRest]&bit == 0 {
-		h.num[handleRest] |= bit
-		l.ledger.update(&h.line)
+	if h.Num[handleRest]&bit == 0 {
+		h.Num[handleRest] |= bit
+		l.ledger.Update(&h.Line)
 	}
 }
 

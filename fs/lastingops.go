@@ -55,7 +55,7 @@ func (l *lasting) Release(cancel <-chan struct{}, in *fuse.ReleaseIn) {
 	}
 	if in.Fh&dataBit != 0 {
 		in.Fh = 0
-		l.ledger.remove(&h.line)
+		l.ledger.Remove(&h.Line)
 		l.RawFileSystem.Release(cancel, in)
 		return
 	}
@@ -63,7 +63,7 @@ func (l *lasting) Release(cancel <-chan struct{}, in *fuse.ReleaseIn) {
 		in.Fh = h.inner
 		l.RawFileSystem.Release(cancel, in)
 	}
-	l.ledger.remove(&h.line)
+	l.ledger.Remove(&h.Line)
 }
 
 // ReleaseDir ends the reading of a directory.
@@ -76,7 +76,7 @@ func (l *lasting) ReleaseDir(in *fuse.ReleaseIn) {
 		in.Fh = h.inner
 		l.RawFileSystem.ReleaseDir(in)
 	}
-	l.ledger.remove(&h.line)
+	l.ledger.Remove(&h.Line)
 }
 
 // again is for what can be done once: asked a second time, because the process

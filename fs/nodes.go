@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"glancefs/fs/ledger"
 )
 
 // nodes are those that the kernel knows, because it has looked them up, and has
@@ -17,7 +19,7 @@ import (
 // dies before the kernel has it, or when it was told of the end of a node.
 // The zero value is ready.
 type nodes struct {
-	ledger *ledger
+	ledger *ledger.Ledger
 
 	mu sync.Mutex
 	of map[uint64]*knownNode
@@ -50,12 +52,12 @@ func (s *nodes) meet(is identity) {
 		n.ours++
 		n.lookups++
 		n.last = now()
-		s.ledger.count(n.slot, n.lookups)
+		s.ledger.Count(n.slot, n.lookups)
 		return
 	}
 	n = &knownNode{kind: uint8(slices.Index(kinds[:], is.kind)), id: is.id, lookups: 1, ours: 1, last: now()}
 	if s.ledger != nil {
-		n.slot = s.ledger.add(&line{kind: lineNode, num: [6]uint64{number, n.lookups}, text: is.kind + identitySeparator + is.id})
+		n.slot = s.ledger.Add(&ledger.Line{Kind: lineNode, Num: [6]uint64{number, n.lookups}, Text: is.kind + identitySeparator + is.id})
 	}
 	s.put(number, n)
 }
@@ -97,10 +99,10 @@ func (s *nodes) forget(number, n uint64) (ours uint64, gone, left bool) {
 func (s *nodes) less(number uint64, n *knownNode, by uint64) (gone bool) {
 	n.lookups -= min(by, n.lookups)
 	if n.lookups > 0 {
-		s.ledger.count(n.slot, n.lookups)
+		s.ledger.Count(n.slot, n.lookups)
 		return false
 	}
-	s.ledger.removeAt(n.slot)
+	s.ledger.RemoveAt(n.slot)
 	delete(s.of, number)
 	return true
 }
@@ -149,15 +151,15 @@ func (s *nodes) len() int {
 
 // recall takes in what the process before knew, of which go-fuse is about to hear
 // once.
-func (s *nodes) recall(l *line) error {
-	kind, id, _ := strings.Cut(l.text, identitySeparator)
+func (s *nodes) recall(l *ledger.Line) error {
+	kind, id, _ := strings.Cut(l.Text, identitySeparator)
 	i := slices.Index(kinds[:], kind)
 	if i < 0 {
-		return fmt.Errorf("node %q: %w", l.text, errLedger)
+		return fmt.Errorf("node %q: %w", l.Text, ledger.ErrFormat)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.put(l.num[0], &knownNode{kind: uint8(i), id: id, lookups: l.num[1], ours: 1, slot: l.slots[0]})
+	s.put(l.Num[0], &knownNode{kind: uint8(i), id: id, lookups: l.Num[1], ours: 1, slot: l.Slot()})
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"syscall"
@@ -15,6 +16,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
 
+	"glancefs/fs/ledger"
 	"glancefs/glanceapi"
 )
 
@@ -29,6 +31,20 @@ type Kept struct {
 // not read those of another format.
 const ledgerFormat = 1
 
+// The kinds of record. What their numbers and texts are is said where they are
+// written.
+const (
+	lineSession = ledger.FirstKind + iota // of the mount as such
+	lineNode
+	lineHandle
+	lineLink
+	lineImage
+	lineBecame
+)
+
+// errNoLedger is of a mount of which nothing can be written down for the next process.
+var errNoLedger = errors.New("no memory for what the next process has to know")
+
 // A session is what holds for as long as the mount does. It is a line of its own,
 // with the format as its number.
 type session struct {
@@ -42,25 +58,25 @@ type session struct {
 // A legacy is what the process before has left.
 type legacy struct {
 	session session
-	lines   map[uint8][]*line
+	lines   map[uint8][]*ledger.Line
 }
 
 // inherit opens the ledger of k. The legacy is nil for the first process.
-func (k *Kept) inherit() (*ledger, *legacy, error) {
-	l, lines, err := openLedger(k.Ledger)
+func (k *Kept) inherit() (*ledger.Ledger, *legacy, error) {
+	l, lines, err := ledger.Open(k.Ledger)
 	if err != nil || len(lines) == 0 {
 		return l, nil, err
 	}
-	left := &legacy{lines: make(map[uint8][]*line)}
+	left := &legacy{lines: make(map[uint8][]*ledger.Line)}
 	for _, r := range lines {
-		left.lines[r.kind] = append(left.lines[r.kind], r)
+		left.lines[r.Kind] = append(left.lines[r.Kind], r)
 	}
 	sessions := left.lines[lineSession]
-	if len(sessions) != 1 || sessions[0].num[0] != ledgerFormat {
-		return nil, nil, fmt.Errorf("%w: another format", errLedger)
+	if len(sessions) != 1 || sessions[0].Num[0] != ledgerFormat {
+		return nil, nil, fmt.Errorf("%w: another format", ledger.ErrFormat)
 	}
-	if err := json.Unmarshal([]byte(sessions[0].text), &left.session); err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", errLedger, err)
+	if err := json.Unmarshal([]byte(sessions[0].Text), &left.session); err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", ledger.ErrFormat, err)
 	}
 	return l, left, nil
 }
@@ -91,7 +107,7 @@ func (t *tree) begin(kernel *fuse.InitIn, device string) error {
 	if err != nil {
 		return err
 	}
-	if t.ledger.add(&line{kind: lineSession, num: [6]uint64{ledgerFormat}, text: string(text)}) == 0 {
+	if t.ledger.Add(&ledger.Line{Kind: lineSession, Num: [6]uint64{ledgerFormat}, Text: string(text)}) == 0 {
 		return errNoLedger
 	}
 	return nil
@@ -162,26 +178,26 @@ func (t *tree) takeOver(left *legacy, bridge fuse.RawFileSystem, p *passthrough,
 			continue
 		}
 		var out fuse.EntryOut
-		if st := bridge.Lookup(nil, &fuse.InHeader{NodeId: old.num[0]}, ".", &out); !st.Ok() {
-			t.log.Error("a node is not taken over", "node", old.text, "err", st)
+		if st := bridge.Lookup(nil, &fuse.InHeader{NodeId: old.Num[0]}, ".", &out); !st.Ok() {
+			t.log.Error("a node is not taken over", "node", old.Text, "err", st)
 		}
-		if is, _ := t.nodes.knows(old.num[0]); t.isLost(is) {
+		if is, _ := t.nodes.knows(old.Num[0]); t.isLost(is) {
 			lost++
 		}
 	}
 	for _, old := range left.lines[lineImage] {
 		if err := t.recallImage(old); err != nil {
 			t.log.Error("an open image is not taken over", "err", err)
-			t.ledger.remove(old)
+			t.ledger.Remove(old)
 		}
 	}
 	for _, old := range left.lines[lineHandle] {
 		h := l.recall(old)
-		is, ok := t.nodes.knows(h.num[handleNode])
+		is, ok := t.nodes.knows(h.Num[handleNode])
 		switch {
 		case !ok || is.kind != "data" && is.kind != "draft":
 		case h.open && is.kind == "data":
-			p.recall(h.num[handleNode], t.dataOf(is.id), h.backing())
+			p.recall(h.Num[handleNode], t.dataOf(is.id), h.backing())
 		case !h.open:
 			if st := l.reopen(h); !st.Ok() {
 				t.log.Error("an open file is not taken over", "kind", is.kind, "id", is.id)
@@ -220,9 +236,9 @@ func (t *tree) dataOf(image string) *imageData {
 
 // recallImage makes image data what the process before had open, as it was then.
 // Its blob is opened when it is read, or by reopenAll, since there may be thousands.
-func (t *tree) recallImage(old *line) error {
+func (t *tree) recallImage(old *ledger.Line) error {
 	var img glanceapi.Image
-	if err := json.Unmarshal([]byte(old.text), &img); err != nil {
+	if err := json.Unmarshal([]byte(old.Text), &img); err != nil {
 		return err
 	}
 	d := t.dataOf(img.ID)

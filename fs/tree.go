@@ -25,6 +25,7 @@ import (
 
 	"glancefs/cache"
 	"glancefs/fs/catalog"
+	"glancefs/fs/ledger"
 	"glancefs/glanceapi"
 )
 
@@ -97,8 +98,8 @@ type tree struct {
 	data      sync.Map // of *imageData, by node number: those that were opened
 
 	nodes  nodes
-	doubts chan uint64 // numbers of nodes that the kernel may not know, see settleNodes
-	ledger *ledger     // nil where no process follows this one
+	doubts chan uint64    // numbers of nodes that the kernel may not know, see settleNodes
+	ledger *ledger.Ledger // nil where no process follows this one
 }
 
 // opened returns the image data of that node number, if that is what it is and

@@ -1,4 +1,6 @@
-package fs
+// Package ledger is the memory of a mount that outlives the process which serves it:
+// records, in a file in memory that the next process is given.
+package ledger
 
 import (
 	"encoding/binary"
@@ -10,40 +12,38 @@ import (
 	"sync"
 )
 
-// A ledger is what the next process that serves the mount has to know of this
+// A Ledger is what the next process that serves the mount has to know of this
 // one: records in a file in memory that outlives this process, however it ends.
 // Each record is there as it was or as it is, at any moment: a record is put
 // together in slots that nothing leads to yet, and each write is of one slot,
 // within a page, which the kernel copies without looking for signals.
 //
-// The nil ledger is of a process that nobody follows.
-type ledger struct {
+// The nil Ledger is of a process that nobody follows.
+type Ledger struct {
 	mu   sync.Mutex
 	file *os.File
 	free []uint32 // slots that were used
 	end  uint32   // the first that never was
 }
 
-// The kinds of record. What their numbers and texts are is said where they are
-// written.
+// What a slot is. From FirstKind on it is the first one of a record, of a kind that
+// who writes it knows.
 const (
-	lineFree    = iota
-	lineMore    // the next slot of a record of any kind
-	lineSession // of the mount as such
-	lineNode
-	lineHandle
-	lineLink
-	lineImage
-	lineBecame
+	free = iota
+	more // the next slot of a record of any kind
+	FirstKind
 )
 
-// A line is one record.
-type line struct {
-	kind  uint8
-	num   [6]uint64
-	text  string
+// A Line is one record.
+type Line struct {
+	Kind  uint8 // from FirstKind on
+	Num   [6]uint64
+	Text  string
 	slots []uint32 // where it is, once it is written
 }
+
+// Slot is where a record begins, once it is written.
+func (r *Line) Slot() uint32 { return r.slots[0] }
 
 // A slot is, in bytes: the kind (1), one that is not used (1), how much text there
 // is in it (2) and in which slot it goes on, or 0 (4), the numbers (48), text.
@@ -57,14 +57,14 @@ const (
 // again.
 const maxSlots = 1 << 20
 
-// add writes a new record, and returns in which slot it begins, 0 if there is none.
-func (l *ledger) add(r *line) uint32 {
+// Add writes a new record, and returns in which slot it begins, 0 if there is none.
+func (l *Ledger) Add(r *Line) uint32 {
 	if l == nil {
 		return 0
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	n := 1 + max(0, len(r.text)-1)/slotText
+	n := 1 + max(0, len(r.Text)-1)/slotText
 	if int(l.end)+n-len(l.free) > maxSlots {
 		return 0
 	}
@@ -81,8 +81,8 @@ func (l *ledger) add(r *line) uint32 {
 	return r.slots[0]
 }
 
-// count writes the second number of a record anew, which begins in a slot.
-func (l *ledger) count(slot uint32, n uint64) {
+// Count writes the second number of a record anew, which begins in a slot.
+func (l *Ledger) Count(slot uint32, n uint64) {
 	if l == nil || slot == 0 {
 		return
 	}
@@ -91,12 +91,12 @@ func (l *ledger) count(slot uint32, n uint64) {
 	_, _ = l.file.WriteAt(binary.LittleEndian.AppendUint64(nil, n), int64(slot)*slotSize+16)
 }
 
-// removeAt takes the record out that begins in a slot.
-func (l *ledger) removeAt(slot uint32) {
+// RemoveAt takes the record out that begins in a slot.
+func (l *Ledger) RemoveAt(slot uint32) {
 	if l == nil || slot == 0 {
 		return
 	}
-	r := &line{}
+	r := &Line{}
 	for next := slot; next != 0; {
 		var b [8]byte
 		if _, err := l.file.ReadAt(b[:], int64(next)*slotSize); err != nil {
@@ -105,11 +105,11 @@ func (l *ledger) removeAt(slot uint32) {
 		r.slots = append(r.slots, next)
 		next = binary.LittleEndian.Uint32(b[4:])
 	}
-	l.remove(r)
+	l.Remove(r)
 }
 
 // take returns a slot that is not in use. Called with mu held.
-func (l *ledger) take() uint32 {
+func (l *Ledger) take() uint32 {
 	if n := len(l.free); n > 0 {
 		s := l.free[n-1]
 		l.free = l.free[:n-1]
@@ -121,18 +121,18 @@ func (l *ledger) take() uint32 {
 
 // put writes the i-th slot of a record, which fails when memory has run out. Called
 // with mu held, over memory alone.
-func (l *ledger) put(r *line, i int) error {
+func (l *Ledger) put(r *Line, i int) error {
 	var b [slotSize]byte
-	text := r.text[min(len(r.text), i*slotText):min(len(r.text), (i+1)*slotText)]
-	b[0] = lineMore
+	text := r.Text[min(len(r.Text), i*slotText):min(len(r.Text), (i+1)*slotText)]
+	b[0] = more
 	if i == 0 {
-		b[0] = r.kind
+		b[0] = r.Kind
 	}
 	binary.LittleEndian.PutUint16(b[2:], uint16(len(text)))
 	if i+1 < len(r.slots) {
 		binary.LittleEndian.PutUint32(b[4:], r.slots[i+1])
 	}
-	for j, n := range r.num {
+	for j, n := range r.Num {
 		binary.LittleEndian.PutUint64(b[8+8*j:], n)
 	}
 	copy(b[slotSize-slotText:], text)
@@ -140,9 +140,9 @@ func (l *ledger) put(r *line, i int) error {
 	return err
 }
 
-// update writes the numbers of a record anew, which is nothing for one that is
+// Update writes the numbers of a record anew, which is nothing for one that is
 // not there.
-func (l *ledger) update(r *line) {
+func (l *Ledger) Update(r *Line) {
 	if l == nil {
 		return
 	}
@@ -153,8 +153,8 @@ func (l *ledger) update(r *line) {
 	}
 }
 
-// remove takes a record out.
-func (l *ledger) remove(r *line) {
+// Remove takes a record out.
+func (l *Ledger) Remove(r *Line) {
 	if l == nil {
 		return
 	}
@@ -169,31 +169,28 @@ func (l *ledger) remove(r *line) {
 	l.free = append(l.free, slots...)
 }
 
-// errNoLedger is of a mount of which nothing can be written down for the next process.
-var errNoLedger = errors.New("no memory for what the next process has to know")
+// ErrFormat is of a ledger that another glancefs has written.
+var ErrFormat = errors.New("what the process before has left cannot be read")
 
-// errLedger is of a ledger that another glancefs has written.
-var errLedger = errors.New("what the process before has left cannot be read")
-
-// openLedger reads what the process before has left in file.
-func openLedger(file *os.File) (*ledger, []*line, error) {
+// Open reads what the process before has left in file.
+func Open(file *os.File) (*Ledger, []*Line, error) {
 	info, err := file.Stat()
 	if err != nil {
 		return nil, nil, err
 	}
 	if n := info.Size(); n%slotSize != 0 || n > maxSlots*slotSize {
-		return nil, nil, fmt.Errorf("%w: %d bytes", errLedger, n)
+		return nil, nil, fmt.Errorf("%w: %d bytes", ErrFormat, n)
 	}
 	b := make([]byte, info.Size())
 	if _, err := io.ReadFull(io.NewSectionReader(file, 0, info.Size()), b); err != nil {
 		return nil, nil, err
 	}
 	// The first slot is never used, so that 0 leads nowhere.
-	l := &ledger{file: file, end: max(1, uint32(len(b)/slotSize))}
+	l := &Ledger{file: file, end: max(1, uint32(len(b)/slotSize))}
 	used := make([]bool, l.end)
-	var all []*line
+	var all []*Line
 	for s := uint32(1); s < l.end; s++ {
-		if kind := b[s*slotSize]; kind != lineFree && kind != lineMore {
+		if kind := b[s*slotSize]; kind != free && kind != more {
 			r, err := readRecord(b, s)
 			if err != nil {
 				return nil, nil, err
@@ -213,21 +210,21 @@ func openLedger(file *os.File) (*ledger, []*line, error) {
 }
 
 // readRecord puts the record together that begins in a slot.
-func readRecord(b []byte, slot uint32) (*line, error) {
-	r := &line{kind: b[slot*slotSize]}
-	for j := range r.num {
-		r.num[j] = binary.LittleEndian.Uint64(b[slot*slotSize+8+8*uint32(j):])
+func readRecord(b []byte, slot uint32) (*Line, error) {
+	r := &Line{Kind: b[slot*slotSize]}
+	for j := range r.Num {
+		r.Num[j] = binary.LittleEndian.Uint64(b[slot*slotSize+8+8*uint32(j):])
 	}
 	for slot != 0 {
 		if int(slot) >= len(b)/slotSize || slices.Contains(r.slots, slot) {
-			return nil, fmt.Errorf("%w: slot %d", errLedger, slot)
+			return nil, fmt.Errorf("%w: slot %d", ErrFormat, slot)
 		}
 		s := b[slot*slotSize : (slot+1)*slotSize]
 		n := binary.LittleEndian.Uint16(s[2:])
 		if n > slotText {
-			return nil, fmt.Errorf("%w: slot %d", errLedger, slot)
+			return nil, fmt.Errorf("%w: slot %d", ErrFormat, slot)
 		}
-		r.text += string(s[slotSize-slotText:][:n])
+		r.Text += string(s[slotSize-slotText:][:n])
 		r.slots = append(r.slots, slot)
 		slot = binary.LittleEndian.Uint32(s[4:])
 	}

@@ -1,4 +1,4 @@
-package fs
+package ledger
 
 import (
 	"errors"
@@ -23,13 +23,13 @@ func memory(t interface{ Fatal(...any) }) *os.File {
 
 // contents is what a process that opens a ledger finds.
 func contents(t interface{ Fatal(...any) }, file *os.File) map[string]int {
-	_, lines, err := openLedger(file)
+	_, lines, err := Open(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	found := make(map[string]int)
 	for _, l := range lines {
-		found[fmt.Sprint(l.kind, l.num, l.text)]++
+		found[fmt.Sprint(l.Kind, l.Num, l.Text)]++
 	}
 	return found
 }
@@ -40,41 +40,41 @@ func TestLedger(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		file := memory(t)
 		defer file.Close()
-		l, lines, err := openLedger(file)
+		l, lines, err := Open(file)
 		if err != nil || len(lines) > 0 {
 			t.Fatal(err, lines)
 		}
 		t.Repeat(map[string]func(*rapid.T){
 			"add": func(t *rapid.T) {
 				text := strings.Repeat(rapid.StringN(0, 3, 9).Draw(t, "text"), rapid.IntRange(0, 60).Draw(t, "times"))
-				add := &line{kind: uint8(rapid.IntRange(lineSession, lineBecame).Draw(t, "kind")), text: text}
-				add.num[0] = rapid.Uint64().Draw(t, "number")
-				l.add(add)
+				add := &Line{Kind: uint8(rapid.IntRange(FirstKind, FirstKind+5).Draw(t, "kind")), Text: text}
+				add.Num[0] = rapid.Uint64().Draw(t, "number")
+				l.Add(add)
 				lines = append(lines, add)
 			},
 			"update": func(t *rapid.T) {
 				if len(lines) > 0 {
 					r := rapid.SampledFrom(lines).Draw(t, "line")
-					r.num[5]++
-					l.update(r)
+					r.Num[5]++
+					l.Update(r)
 				}
 			},
 			"remove": func(t *rapid.T) {
 				if len(lines) > 0 {
 					i := rapid.IntRange(0, len(lines)-1).Draw(t, "line")
-					l.remove(lines[i])
+					l.Remove(lines[i])
 					lines = append(lines[:i], lines[i+1:]...)
 				}
 			},
 			"follow": func(t *rapid.T) {
-				if l, lines, err = openLedger(file); err != nil {
+				if l, lines, err = Open(file); err != nil {
 					t.Fatal(err)
 				}
 			},
 			"": func(t *rapid.T) {
 				want := make(map[string]int)
 				for _, l := range lines {
-					want[fmt.Sprint(l.kind, l.num, l.text)]++
+					want[fmt.Sprint(l.Kind, l.Num, l.Text)]++
 				}
 				if got := contents(t, file); !maps.Equal(got, want) {
 					t.Fatalf("found %v, want %v", got, want)
@@ -89,13 +89,13 @@ func TestLedger(t *testing.T) {
 func TestLedgerTorn(t *testing.T) {
 	file := memory(t)
 	defer file.Close()
-	l, _, err := openLedger(file)
+	l, _, err := Open(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.add(&line{kind: lineNode, text: "one"})
-	r := &line{kind: lineNode, text: strings.Repeat("two", 100)}
-	for range 1 + (len(r.text)-1)/slotText {
+	l.Add(&Line{Kind: FirstKind, Text: "one"})
+	r := &Line{Kind: FirstKind, Text: strings.Repeat("two", 100)}
+	for range 1 + (len(r.Text)-1)/slotText {
 		r.slots = append(r.slots, l.take())
 	}
 	for i := len(r.slots) - 1; i > 0; i-- {
@@ -104,7 +104,7 @@ func TestLedgerTorn(t *testing.T) {
 			t.Errorf("with slots from the %dth on: %v", i, got)
 		}
 	}
-	if next, _, err := openLedger(file); err != nil || len(next.free) != len(r.slots) {
+	if next, _, err := Open(file); err != nil || len(next.free) != len(r.slots) {
 		t.Errorf("who follows has free %v, %v", next.free, err)
 	}
 	l.put(r, 0)
@@ -122,20 +122,20 @@ func TestLedgerFull(t *testing.T) {
 	}
 	file := os.NewFile(uintptr(fd), "ledger")
 	defer file.Close()
-	l, _, err := openLedger(file)
+	l, _, err := Open(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	gone := &line{kind: lineNode, text: "gone"}
-	l.add(gone)
-	l.add(&line{kind: lineNode, text: "stays"})
-	l.remove(gone)
+	gone := &Line{Kind: FirstKind, Text: "gone"}
+	l.Add(gone)
+	l.Add(&Line{Kind: FirstKind, Text: "stays"})
+	l.Remove(gone)
 	if _, err := unix.FcntlInt(file.Fd(), unix.F_ADD_SEALS, unix.F_SEAL_GROW); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
-		r := &line{kind: lineNode, text: strings.Repeat("long", 100)}
-		if slot := l.add(r); slot != 0 || len(r.slots) > 0 {
+		r := &Line{Kind: FirstKind, Text: strings.Repeat("long", 100)}
+		if slot := l.Add(r); slot != 0 || len(r.slots) > 0 {
 			t.Errorf("it is in slot %d, with %v", slot, r.slots)
 		}
 		if got := contents(t, file); len(got) != 1 {
@@ -147,11 +147,11 @@ func TestLedgerFull(t *testing.T) {
 // TestLedgerBad gives what is no ledger.
 func TestLedgerBad(t *testing.T) {
 	loop := make([]byte, 3*slotSize)
-	loop[slotSize], loop[slotSize+4] = lineNode, 1
+	loop[slotSize], loop[slotSize+4] = FirstKind, 1
 	far := make([]byte, 2*slotSize)
-	far[slotSize], far[slotSize+4] = lineNode, 200
+	far[slotSize], far[slotSize+4] = FirstKind, 200
 	long := make([]byte, 2*slotSize)
-	long[slotSize], long[slotSize+3] = lineNode, 1
+	long[slotSize], long[slotSize+3] = FirstKind, 1
 	for name, b := range map[string][]byte{"a loop": loop, "a way out": far, "too long a text": long, "half a slot": make([]byte, slotSize/2)} {
 		path := filepath.Join(t.TempDir(), "ledger")
 		if err := os.WriteFile(path, b, 0o600); err != nil {
@@ -162,7 +162,7 @@ func TestLedgerBad(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer file.Close()
-		if _, _, err := openLedger(file); !errors.Is(err, errLedger) {
+		if _, _, err := Open(file); !errors.Is(err, ErrFormat) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
