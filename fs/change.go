@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"glancefs/glanceapi"
 )
@@ -222,6 +223,9 @@ func same(a, b json.RawMessage) bool {
 // meta.json, or a property.
 func attrChange(key, value string) (glanceapi.Change, error) {
 	var r revised
+	if !utf8.ValidString(key + value) {
+		return r.Change, notText(key)
+	}
 	raw, err := json.Marshal(value)
 	switch key {
 	case "name", "visibility", "owner", "disk_format", "container_format":

@@ -106,7 +106,7 @@ func TestAttributeChange(t *testing.T) {
 			t.Errorf("%s=%s: %v\n%s", c.key, c.value, err, diff)
 		}
 	}
-	for key, value := range map[string]string{"size": "1", "id": "1", "protected": "perhaps", "min_ram": "many", "hidden": ""} {
+	for key, value := range map[string]string{"size": "1", "id": "1", "protected": "perhaps", "min_ram": "many", "hidden": "", "name": "\xff", "tags": "a,\xff", "os_\xff": "x", "os": "\xff"} {
 		if ch, err := attrChange(key, value); !errors.Is(err, iofs.ErrInvalid) {
 			t.Errorf("%s=%s: %+v, %v", key, value, ch, err)
 		}

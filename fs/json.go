@@ -86,3 +86,8 @@ func noSuchKey(key string) error {
 func notThat(key string, value json.RawMessage) error {
 	return fmt.Errorf("%s cannot be %.80s: %w", key, value, iofs.ErrInvalid)
 }
+
+// notText refuses an attribute, which JSON could hold only as another one.
+func notText(key string) error {
+	return fmt.Errorf("attribute %.80q is not UTF-8: %w", key, iofs.ErrInvalid)
+}
