@@ -2,7 +2,6 @@ package fs
 
 import (
 	"context"
-	"fmt"
 	iofs "io/fs"
 	"maps"
 	"os"
@@ -92,9 +91,9 @@ func (f *draftFile) Removexattr(ctx context.Context, name string) syscall.Errno 
 
 func (d *draft) setAttr(key, value string, flags uint32) error {
 	if !utf8.ValidString(key + value) {
-		return fmt.Errorf("attribute %q is not UTF-8: %w", key, iofs.ErrInvalid)
+		return notText(key)
 	}
-	w := newWish()
+	w := new(wish)
 	if err := w.setAttr(key, value); err != nil {
 		return err
 	}

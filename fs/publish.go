@@ -81,8 +81,8 @@ func (in *incoming) wanted(d *draft, name string, s *spool) (*wish, error) {
 
 // fits compares the data with what was said of it beforehand, if anything was.
 func (in *incoming) fits(ctx context.Context, w *wish, s *spool) error {
-	if w.size != unasked && w.size != s.size {
-		return fmt.Errorf("size should be %d and is %d: %w", w.size, s.size, iofs.ErrInvalid)
+	if w.size != nil && *w.size != s.size {
+		return fmt.Errorf("size should be %d and is %d: %w", *w.size, s.size, iofs.ErrInvalid)
 	}
 	differs, err := s.matches(ctx, w.digests()...)
 	if err == nil && differs != nil {

@@ -18,7 +18,7 @@ func (in *incoming) inspect(d *draft) error {
 		return err
 	}
 	defer f.Close()
-	err = newWish().read(f)
+	err = new(wish).read(f)
 	reason := ""
 	if err != nil {
 		reason = err.Error()
@@ -30,7 +30,7 @@ func (in *incoming) inspect(d *draft) error {
 // wishFor returns what is asked for of the image that a name stands for, by its
 // file of metadata if there is one.
 func (in *incoming) wishFor(name string) (*wish, error) {
-	w := newWish()
+	w := new(wish)
 	sidecar, _, _ := in.find(name + sidecarSuffix)
 	if sidecar == nil {
 		return w, nil

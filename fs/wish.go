@@ -19,18 +19,13 @@ import (
 // of meta.json.
 type wish struct {
 	glanceapi.NewImage
-	public    *bool // is_public, where that is given
-	size      int64 // of the data; unasked where nothing is said
+	public    *bool  // is_public, where that is given
+	size      *int64 // of the data, where that is given
 	checksum  string
 	hashAlgo  string
 	hashValue string
 	guess     string // disk format that was found and not asked for
 }
-
-// unasked is the size of a wish without one.
-const unasked = -1
-
-func newWish() *wish { return &wish{size: unasked} }
 
 // field returns where the value of a key goes; a nil place is that of a key that
 // has no say, because the service decides. ok is false for any other key.
@@ -165,7 +160,7 @@ func (w *wish) check() error {
 	switch {
 	case w.MinDisk < 0 || w.MinRAM < 0:
 		return invalid("min_disk and min_ram cannot be negative")
-	case w.size < 0 && w.size != unasked:
+	case w.size != nil && *w.size < 0:
 		return invalid("size cannot be negative")
 	case w.public != nil && w.Visibility != "" && *w.public != (w.Visibility == "public"):
 		return invalid("is_public is %t and visibility %s", *w.public, w.Visibility)

@@ -34,7 +34,7 @@ func TestWish(t *testing.T) {
 		`{"visibility": "public", "is_public": null}`:        {Name: "file", Visibility: "public", DiskFormat: "qcow2", ContainerFormat: "bare"},
 		`{"name": "", "min_disk": 0, "hash_algo": "sha999"}`: {Name: "file", Visibility: "private", DiskFormat: "qcow2", ContainerFormat: "bare"},
 	} {
-		w := newWish()
+		w := new(wish)
 		if err := w.read(strings.NewReader(text)); err != nil {
 			t.Errorf("%s: %v", text, err)
 			continue
@@ -49,11 +49,11 @@ func TestWish(t *testing.T) {
 func TestWishRefused(t *testing.T) {
 	for _, text := range []string{
 		``, `{`, `[]`, `"x"`, `null`, `{} {}`, `{"nosuch": 1}`, `{"name": 1}`, `{"min_disk": "1"}`, `{"min_disk": -1}`, `{"min_ram": 1.5}`,
-		`{"size": -1e3}`, `{"tags": "x"}`, `{"tags": [1]}`, `{"properties": {"x": 1}}`, `{"properties": []}`, `{"protected": "yes"}`,
+		`{"size": -1e3}`, `{"size": -1}`, `{"tags": "x"}`, `{"tags": [1]}`, `{"properties": {"x": 1}}`, `{"properties": []}`, `{"protected": "yes"}`,
 		`{"visibility": "private", "is_public": true}`, `{"hash_algo": "sha999", "hash_value": "00"}`, "{\"name\": \"\xff\"}",
 		`{"name": "` + strings.Repeat("x", maxText) + `"}`,
 	} {
-		if err := newWish().read(strings.NewReader(text)); !errors.Is(err, iofs.ErrInvalid) {
+		if err := new(wish).read(strings.NewReader(text)); !errors.Is(err, iofs.ErrInvalid) {
 			t.Errorf("%.50q: %v", text, err)
 		}
 	}
@@ -61,7 +61,7 @@ func TestWishRefused(t *testing.T) {
 
 // TestWishAttributes: an attribute is a key of meta.json, or else a property.
 func TestWishAttributes(t *testing.T) {
-	w := newWish()
+	w := new(wish)
 	for key, value := range map[string]string{
 		"name": "n", "min_disk": " 3 ", "protected": "true", "tags": "a,b,,c", "os_distro": "debian", "status": "whatever",
 		"size": "5", "checksum": "AB", "hash_value": "CD", "properties": "p",
@@ -71,8 +71,8 @@ func TestWishAttributes(t *testing.T) {
 		}
 	}
 	want := glanceapi.NewImage{Name: "n", MinDisk: 3, Protected: true, Tags: []string{"a", "b", "c"}, Properties: map[string]string{"os_distro": "debian", "properties": "p"}}
-	if diff := cmp.Diff(want, w.NewImage); diff != "" || w.size != 5 {
-		t.Errorf("%s, size %d", diff, w.size)
+	if diff := cmp.Diff(want, w.NewImage); diff != "" || w.size == nil || *w.size != 5 {
+		t.Errorf("%s, size %v", diff, w.size)
 	}
 	if diff := cmp.Diff([]cache.Digest{{Algo: "md5", Value: "ab"}, {Algo: "sha512", Value: "cd"}}, w.digests()); diff != "" {
 		t.Error(diff)
