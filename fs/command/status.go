@@ -136,6 +136,9 @@ func bytesOf(n int64) string {
 		}
 		v, unit = v/1024, u
 	}
+	if v >= 100 {
+		return fmt.Sprintf("%.0f %s", v, unit)
+	}
 	return fmt.Sprintf("%.3g %s", v, unit)
 }
 

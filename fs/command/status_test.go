@@ -24,3 +24,14 @@ func TestStatusOfOddNames(t *testing.T) {
 		}
 	}
 }
+
+func TestBytesOf(t *testing.T) {
+	for n, want := range map[int64]string{
+		0: "0 B", 999: "999 B", 1000: "1000 B", 1023: "1023 B", 1024: "1 KiB", 3000: "2.93 KiB",
+		1010 << 20: "1010 MiB", 1<<30 - 1: "1024 MiB", 1 << 50: "1024 TiB",
+	} {
+		if got := bytesOf(n); got != want {
+			t.Errorf("%d: %s, not %s", n, got, want)
+		}
+	}
+}
