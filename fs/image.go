@@ -201,6 +201,7 @@ func (d *imageData) readAt(ctx context.Context, dest []byte, off int64) (int, er
 	switch {
 	case errors.Is(err, iofs.ErrNotExist):
 		err = errNoData // the file is there; what it showed is gone
+		d.t.catalog.Doubt(d.id)
 	case errors.Is(err, iofs.ErrInvalid):
 		err = fmt.Errorf("not understood by the service: %v", err) // the reader has asked for nothing wrong
 	}

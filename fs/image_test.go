@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	iofs "io/fs"
 	"log/slog"
 	"net/http"
 	"os"
@@ -215,5 +216,32 @@ func TestRecalledIsInUse(t *testing.T) {
 	got := make([]byte, n)
 	if m, err := d.read(readerOf(t.Context()), got, 0); m != n || err != nil && err != io.EOF || !bytes.Equal(got, bytesOf(n)) {
 		t.Errorf("what is open was not kept: %d bytes, %v", m, err)
+	}
+}
+
+// TestDeletedElsewhere: an image that the service turns out not to have when its data
+// is read is gone at the next look, however fresh the listing is that still has it, and
+// whatever else was asked for.
+func TestDeletedElsewhere(t *testing.T) {
+	s := glancetest.New(t)
+	id := s.Add(t, "disk", bytesOf(1000))
+	tr := planted(t, s, t.TempDir(), 1<<30)
+	if _, err := tr.catalog.ByName(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, other := range []string{"a", "b", "c"} {
+		_, _ = tr.catalog.Image(t.Context(), other)
+	}
+	if err := client(t, s).Delete(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	if _, errno := dataNode(t, tr, id).Read(t.Context(), nil, make([]byte, 10), 0); errno != syscall.ENODATA {
+		t.Errorf("read: %v", errno)
+	}
+	if _, err := tr.catalog.Image(t.Context(), id); !errors.Is(err, iofs.ErrNotExist) {
+		t.Errorf("then: %v", err)
+	}
+	if names, err := tr.catalog.ByName(t.Context()); err != nil || len(names) != 0 {
+		t.Errorf("still listed: %v, %v", names, err)
 	}
 }

@@ -133,7 +133,7 @@ func (c *Catalog) Image(ctx context.Context, id string) (glanceapi.Image, error)
 	r, known := c.images[id]
 	listed := known && c.listing.has(id)
 	fresh := known && !r.doubt && (time.Since(r.at) < c.config.Refresh || listed && c.listing.fresh(c.config.Refresh))
-	many := listed && c.lone >= loneLimit && !c.listing.worn()
+	many := listed && !r.doubt && c.lone >= loneLimit && !c.listing.worn()
 	c.mu.Unlock()
 	if fresh {
 		return r.image, nil
