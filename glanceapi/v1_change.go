@@ -79,8 +79,8 @@ func (v v1) changeClaim(before recordV1, ch Change) (claim, error) {
 	if ch.Protected != nil {
 		c.fields["protected"] = pythonBool(*ch.Protected)
 	}
-	if before.typed && ch.DiskFormat != nil {
-		c.fields["type"] = typeOf(*ch.DiskFormat)
+	if err := typeClaim(c, before, ch); err != nil {
+		return claim{}, err
 	}
 	if err := publicClaim(c, before, ch.Visibility); err != nil {
 		return claim{}, err
@@ -99,6 +99,24 @@ func (v v1) changeClaim(before recordV1, ch Change) (claim, error) {
 		delete(c.properties, k)
 	}
 	return c, noEmpty(ch.Set)
+}
+
+// typeClaim minds the first release: it has a type in place of formats, and does
+// without others, and without a word.
+func typeClaim(c claim, before recordV1, ch Change) error {
+	if !before.typed || ch.DiskFormat == nil && ch.ContainerFormat == nil {
+		return nil
+	}
+	disk := before.DiskFormat
+	if ch.DiskFormat != nil {
+		disk = *ch.DiskFormat
+	}
+	c.fields["type"] = typeOf(disk)
+	only, in, err := formatsOf(c.fields["type"])
+	if err == nil && (disk != only || ch.ContainerFormat != nil && *ch.ContainerFormat != in) {
+		err = fmt.Errorf("image %s: the service has only kernels, ramdisks, machine images and raw ones, no other formats: %w", before.ID, errors.ErrUnsupported)
+	}
+	return err
 }
 
 // publicClaim minds the first release: it takes any is_public for true, and
