@@ -106,6 +106,27 @@ func TestFstab(t *testing.T) {
 	sha512sum(t, filepath.Join(dir, "images", id, "data"), data)
 }
 
+// TestMountHelper mounts by a mount.glancefs, called as mount(8) calls it, be it a link
+// to the program or a copy of it.
+func TestMountHelper(t *testing.T) {
+	t.Parallel()
+	s := glancetest.New(t)
+	for _, how := range [][]string{{"ln", "-s"}, {"cp"}} {
+		_, dir := fstab(t, "", "")
+		base := filepath.Dir(dir)
+		bin, err := buildGlancefs()
+		if err != nil {
+			t.Fatal(err)
+		}
+		helper := filepath.Join(base, "mount.glancefs")
+		run(t, how[0], append(how[1:], filepath.Join(bin, "glancefs"), helper)...)
+		out, err := exec.Command(helper, "glancefs#"+s.URL, dir, "-o", "rw,cache_dir="+filepath.Join(base, "cache")).CombinedOutput()
+		if _, mounted := connection(dir); err != nil || !mounted {
+			t.Errorf("made by %s: %v, %s", how[0], err, out)
+		}
+	}
+}
+
 // TestFstabRefused wants mount(8) to fail with one clear line and the status of
 // its manual, and nothing mounted.
 func TestFstabRefused(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -54,6 +55,8 @@ func mountProcess(ctx context.Context, args ...string) (*exec.Cmd, error) {
 		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, self, append([]string{"mount"}, args...)...)
+	// A program that is called mount.TYPE takes other arguments.
+	cmd.Args[0] = filepath.Join(filepath.Dir(self), "glancefs")
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	return cmd, nil
 }
