@@ -84,8 +84,7 @@ func (t *tree) remove(ctx context.Context, id string) error {
 		t.catalog.Deleted(id)
 		t.incoming.imageGone(id)
 		t.renamed(img)
-		t.staleBelow("query", id)
-		t.staleBelow("by-member", id)
+		t.staleFound(id)
 		t.log.Info("image deleted", "name", img.Name, "image", id)
 		return err
 	})

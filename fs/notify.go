@@ -6,12 +6,12 @@ import (
 	"glancefs/cache"
 )
 
-// A notice is an entry of a directory of the top level, or of every directory in
-// that, which the kernel is to look up anew although it may rely on it for a while
-// yet; or a blob, of which it is to forget what it has read.
+// A notice is an entry of a directory of the top level, or of every directory of
+// images that were found somehow, which the kernel is to look up anew although it may
+// rely on it for a while yet; or a blob, of which it is to forget what it has read.
 type notice struct {
 	dir, name string
-	below     bool
+	found     bool
 	blob      cache.Key
 }
 
@@ -31,8 +31,8 @@ func (t *tree) staleName(name string) {
 	}
 }
 
-// staleBelow does so of entries of the directories in one.
-func (t *tree) staleBelow(dir, name string) { t.tell(notice{dir: dir, name: name, below: true}) }
+// staleFound does so of an image wherever it was found, in query/ and by-member/.
+func (t *tree) staleFound(id string) { t.tell(notice{name: id, found: true}) }
 
 // wrong has the kernel told that what it has read of a blob did not match.
 func (t *tree) wrong(blob cache.Key) { t.tell(notice{blob: blob}) }
@@ -67,8 +67,8 @@ func (n notice) dirs(t *tree) []uint64 {
 	switch {
 	case n.blob != "":
 		return nil
-	case n.below:
-		return t.nodes.all(n.dir)
+	case n.found:
+		return append(t.nodes.all("query"), t.nodes.all("by-member")...)
 	}
 	return []uint64{identity{"top", n.dir}.number()}
 }

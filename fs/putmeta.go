@@ -94,6 +94,7 @@ func (t *tree) update(ctx context.Context, id string, ch glanceapi.Change) error
 	if old.Name != img.Name || old.Hidden != img.Hidden {
 		t.renamed(old, img)
 	}
+	t.staleFound(id)
 	return nil
 }
 

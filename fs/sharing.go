@@ -41,8 +41,10 @@ func (t *tree) share(ctx context.Context, id string, do func(context.Context, []
 		if err != nil {
 			return err
 		}
-		defer t.catalog.Reshared(id)
-		return t.unshareable(id, do(ctx, have))
+		err = do(ctx, have)
+		t.catalog.Reshared(id)
+		t.staleFound(id)
+		return t.unshareable(id, err)
 	})
 }
 
@@ -89,6 +91,8 @@ func (t *tree) putMember(ctx context.Context, id, who string, text []byte) error
 		err := t.service.SetMember(ctx, id, m)
 		if err == nil && m.Status != "" {
 			t.catalog.Joined(id, m.Status == "accepted")
+			img, _ := t.catalog.Known(id)
+			t.renamed(img) // which lists it, or no more
 		}
 		return err
 	})
