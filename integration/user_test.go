@@ -130,6 +130,22 @@ func TestUserAllowOther(t *testing.T) {
 	}
 }
 
+// TestUserRefused: where fusermount3 does not mount, its reason is told, in one line by
+// a mount in the background.
+func TestUserRefused(t *testing.T) {
+	t.Parallel()
+	require(t)
+	s := glancetest.New(t)
+	mnt := shared(t) // root's
+	for _, flags := range [][]string{nil, {"--background"}} {
+		args := append([]string{"mount", "--endpoint", s.URL, "--cache-dir", filepath.Join(shared(t), "cache")}, flags...)
+		_, err := runNobody("glancefs", append(args, mnt)...)
+		if err == nil || !strings.Contains(err.Error(), "fusermount3: mountpoint ") || flags != nil && strings.Contains(err.Error(), "\n") {
+			t.Errorf("%q: %v", flags, err)
+		}
+	}
+}
+
 // TestPlanted has another user prepare a cache directory that everybody may write
 // for its first mount. Nothing of that is followed, believed or used.
 func TestPlanted(t *testing.T) {

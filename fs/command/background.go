@@ -71,16 +71,19 @@ func startMount(cmd *exec.Cmd) (io.Reader, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, failure{err, exitSystem}
 	}
-	lines, last := bufio.NewScanner(stderr), ""
+	lines, last, why := bufio.NewScanner(stderr), "", ""
 	for lines.Scan() {
 		last = lines.Text()
-		if strings.HasPrefix(last, readyLine) {
+		switch {
+		case strings.HasPrefix(last, readyLine):
 			return stderr, nil
+		case strings.Contains(last, "fusermount3: "): // which says by itself why it does not mount
+			why = ": " + last
 		}
 	}
 	cmd.Wait() // how it ended is in ProcessState
 	if status := cmd.ProcessState.ExitCode(); status > 0 && last != "" {
-		return nil, failure{errors.New(strings.TrimPrefix(last, "glancefs: ")), status}
+		return nil, failure{errors.New(strings.TrimPrefix(last, "glancefs: ") + why), status}
 	}
 	return nil, failure{fmt.Errorf("the mount has ended before it could be used: %s", cmd.ProcessState), exitMount}
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 )
@@ -61,7 +62,7 @@ func Run(ctx context.Context, version string, args []string, stdout, stderr io.W
 		status = f.status
 	}
 	if f.error != errTold {
-		fmt.Fprintf(stderr, "glancefs: %v\n", err)
+		fmt.Fprintln(stderr, "glancefs:", strings.TrimSpace(err.Error())) // go-fuse's have a line break
 	}
 	return status
 }
