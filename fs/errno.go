@@ -20,6 +20,7 @@ var (
 	errBusy        = errors.New("image data is being uploaded")
 	errOvertaken   = errors.New("another program has written to it meanwhile")
 	errNoData      = errors.New("image has no data")
+	errNoSize      = errors.New("the service does not say how many bytes the image has")
 	errReadOnly    = errors.New("not changeable")
 	errNoAttr      = errors.New("no such attribute")
 	errNameTooLong = errors.New("name longer than 255 bytes")

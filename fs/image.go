@@ -88,7 +88,12 @@ func (d *imageData) current(ctx context.Context) (glanceapi.Image, error) {
 // states of an image (Glance's "Image Statuses").
 func readable(img glanceapi.Image) error {
 	switch img.Status {
-	case "active", "queued":
+	case "active":
+		if img.Size == glanceapi.UnknownSize {
+			return errNoSize
+		}
+		return nil
+	case "queued":
 		return nil
 	case "saving", "uploading", "importing":
 		return errBusy

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -19,6 +20,7 @@ import (
 
 	"glancefs/cache"
 	"glancefs/fs/ledger"
+	"glancefs/glanceapi"
 	"glancefs/glanceapi/glancetest"
 )
 
@@ -243,5 +245,26 @@ func TestDeletedElsewhere(t *testing.T) {
 	}
 	if names, err := tr.catalog.ByName(t.Context()); err != nil || len(names) != 0 {
 		t.Errorf("still listed: %v, %v", names, err)
+	}
+}
+
+// TestNoSize: an image of which the service does not say how long it is does not read
+// as an empty one.
+func TestNoSize(t *testing.T) {
+	s := glancetest.New(t)
+	id := s.Add(t, "disk", bytesOf(1000))
+	tr := planted(t, s, t.TempDir(), 1<<30)
+	img, err := tr.catalog.Image(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	img.Size = glanceapi.UnknownSize
+	tr.catalog.Made(img)
+	d := dataNode(t, tr, id)
+	if _, _, errno := d.Open(t.Context(), syscall.O_RDONLY); errno != syscall.EIO {
+		t.Errorf("open: %v", errno)
+	}
+	if f := tr.lastError.Load(); f == nil || !strings.Contains(f.reason, "how many bytes") {
+		t.Errorf("last error: %+v", f)
 	}
 }
