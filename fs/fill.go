@@ -43,14 +43,15 @@ func (in *incoming) leaveOut(d *draft) {
 	in.mu.Lock()
 	d.mu.Lock()
 	image := d.about.Image
-	unused := image != "" && d.writers == 0 && !d.changed && d.changeable() == nil
+	unused := image != "" && in.filling[image] == d && d.writers == 0 && !d.changed && d.changeable() == nil
 	if unused {
 		delete(in.filling, image)
+		d.removed = true // who has found it and is about to open it sees that; see openQueued
 	}
 	d.mu.Unlock()
 	in.mu.Unlock()
 	if unused {
-		d.discard()
+		d.erase()
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -131,6 +132,35 @@ func TestReadWhileAdopted(t *testing.T) {
 	}
 	if err := u.wait(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestLeftOutWhileOpened has several open the data of a queued image while others,
+// who have written nothing, close it: what each has open is what is sent.
+func TestLeftOutWhileOpened(t *testing.T) {
+	s := glancetest.New(t)
+	tr := planted(t, s, t.TempDir(), 1<<30)
+	in, d := tr.incoming, dataNode(t, tr, s.AddQueued(t, "disk"))
+	var all sync.WaitGroup
+	for range 3 {
+		all.Go(func() {
+			for range 1000 {
+				h, _, errno := d.openQueued(t.Context(), syscall.O_WRONLY)
+				if errno != 0 {
+					t.Errorf("open: %v", errno)
+					return
+				}
+				o := h.(*opening)
+				if in.filler(d.id) != o.draft {
+					t.Error("what is written is not sent")
+				}
+				o.Release(t.Context())
+			}
+		})
+	}
+	all.Wait()
+	if d := in.filler(d.id); d != nil {
+		t.Errorf("a draft that nobody has open and nobody has written: %+v", d)
 	}
 }
 

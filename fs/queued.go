@@ -27,14 +27,27 @@ func (d *imageData) statQueued(a *fuse.Attr, img glanceapi.Image) error {
 // nothing to read.
 func (d *imageData) openQueued(ctx context.Context, flags uint32) (gofs.FileHandle, uint32, syscall.Errno) {
 	in := d.t.incoming
-	if flags&syscall.O_ACCMODE == syscall.O_RDONLY && in.filler(d.id) == nil {
-		return nil, fuse.FOPEN_NOFLUSH, 0
+	var h gofs.FileHandle
+	var open uint32
+	var errno syscall.Errno
+	for {
+		if flags&syscall.O_ACCMODE == syscall.O_RDONLY && in.filler(d.id) == nil {
+			return nil, fuse.FOPEN_NOFLUSH, 0
+		}
+		draft, err := in.fill(d.id)
+		if err != nil {
+			return nil, 0, d.t.errno("open data of image "+d.id, err)
+		}
+		h, open, errno = in.open(ctx, draft, flags)
+		if !draft.isRemoved() {
+			break
+		}
+		// Who had it open before has left it out meanwhile, as touch does: the kernel
+		// tells of that some time after close has returned. Nothing would be made of it.
+		if o, ok := h.(*opening); ok {
+			o.Release(ctx)
+		}
 	}
-	draft, err := in.fill(d.id)
-	if err != nil {
-		return nil, 0, d.t.errno("open data of image "+d.id, err)
-	}
-	h, open, errno := in.open(ctx, draft, flags)
 	// Somebody else may fill the image meanwhile: then what the kernel keeps of the file
 	// is the image's, and nothing of the draft, not even of what was mapped.
 	open |= fuse.FOPEN_DIRECT_IO
