@@ -143,10 +143,11 @@ func (s *Store) evictLeftover() bool {
 	}
 	if err != nil {
 		s.log.Warn("cache file not cut short; removed", "err", err)
-		used, end = 0, 0
+		end = 0
 	}
 	if end == 0 {
 		s.remove(filepath.Join(s.dir, l.name))
+		used = 0 // some file systems tell of blocks for a while of which there are none
 	}
 	s.mu.Lock()
 	s.room.used -= l.used - used

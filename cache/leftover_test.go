@@ -1,6 +1,9 @@
 package cache
 
 import (
+	"os"
+	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -40,5 +43,34 @@ func TestUnopenedKeepsItsBytes(t *testing.T) {
 	}
 	if n := s.Stats().Used; n != int64(len(src.data)) {
 		t.Errorf("%d bytes used of %d", n, int64(len(src.data)))
+	}
+}
+
+// TestLeftoverIsGone: of what is evicted nothing counts any more, also where the file
+// system tells of blocks that an empty file has, as ext4 does of one with attributes.
+func TestLeftoverIsGone(t *testing.T) {
+	dir, src := t.TempDir(), digested(BlockSize)
+	session(t, dir, src, func(_ *Store, b *Blob) { check(t, b, src, 0, b.Size()) })
+	all, err := filepath.Glob(filepath.Join(dir, "blobs", "*"+dataSuffix))
+	if err != nil || len(all) != 1 {
+		t.Fatal(all, err)
+	}
+	empty := filepath.Join(dir, "empty")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range append(all, empty) {
+		if err := unix.Setxattr(path, "user.some", make([]byte, 2000), 0); err != nil {
+			t.Skip("no attributes here:", err)
+		}
+	}
+	if info, err := os.Stat(empty); err != nil || info.Sys().(*syscall.Stat_t).Blocks == 0 {
+		t.Skip("an empty file has no blocks here:", err)
+	}
+	s := openIn(t, dir, 1<<30, time.Minute)
+	defer s.Close()
+	evictAll(s)
+	if st := s.Stats(); st.Used != 0 || st.Blobs != 0 {
+		t.Errorf("%d bytes used by %d images", st.Used, st.Blobs)
 	}
 }
