@@ -2,6 +2,7 @@ package fs
 
 import (
 	"bytes"
+	"context"
 	"crypto/md5"
 	"crypto/sha512"
 	"encoding/hex"
@@ -11,6 +12,7 @@ import (
 	"testing"
 
 	"glancefs/cache"
+	"glancefs/glanceapi"
 	"glancefs/glanceapi/glancetest"
 )
 
@@ -104,5 +106,30 @@ func TestNameTaken(t *testing.T) {
 	in.stop()
 	if left, _ := os.ReadDir(in.dir); len(left) != 0 {
 		t.Errorf("left on the disk: %v", left)
+	}
+}
+
+// TestDamagedWhileStopped: that the disk has lost bytes is known from then on, also if
+// the upload that was told so was ended at the same moment.
+func TestDamagedWhileStopped(t *testing.T) {
+	in := incomingOf(t, glancetest.New(t), nil)
+	d, f, err := in.create("name")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	u, err := in.begin(d, &upload{name: "name"}, func(_ context.Context, u *upload, _ *spool) (glanceapi.Image, error) {
+		u.cancel(errStopped)
+		return glanceapi.Image{}, errDamaged
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := u.wait(t.Context()); !errors.Is(err, errDamaged) {
+		t.Errorf("it ended with %v", err)
+	}
+	kept := newDraft(in.dir, d.id, about{})
+	if _, err := kept.recall(); err != nil || !kept.known().Damaged {
+		t.Errorf("what is kept: %+v, %v", kept.known(), err)
 	}
 }

@@ -138,7 +138,8 @@ func (in *incoming) run(ctx context.Context, d *draft, u *upload, do job) {
 		in.succeed(d, u, s, img)
 		return
 	}
-	if cause := context.Cause(ctx); cause != nil {
+	// That bytes are lost counts whatever ended it besides: the kernel tells it once.
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, errDamaged) {
 		err = cause
 	}
 	in.fail(d, u, err)
