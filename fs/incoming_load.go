@@ -134,6 +134,8 @@ func (in *incoming) resume() {
 	}
 	attempts = slices.DeleteFunc(attempts, func(r *attempt) bool { return r.Endpoint != in.t.service.Endpoint() })
 	in.later(attempts...)
+	in.mu.Lock() // those that go on take themselves out
+	defer in.mu.Unlock()
 	for id, d := range in.filling {
 		if d.known().Tried != "" {
 			in.work.Go(func() { in.refill(id, d) })
