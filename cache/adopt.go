@@ -54,6 +54,9 @@ func (s *Sums) all() []uint32 {
 // those that sums has seen; nobody may write to the file any more. The file is
 // left alone with ErrLarger, with ErrOpen and when the index cannot be written.
 func (s *Store) Adopt(key Key, digest Digest, path string, sums *Sums) error {
+	if s.lock == nil {
+		return errNoDisk
+	}
 	if sums.size > s.room.size {
 		return ErrLarger
 	}

@@ -118,8 +118,8 @@ func TestResumesWithoutDisk(t *testing.T) {
 	}
 }
 
-// A directory that could not be locked may be another's: nothing in it makes way. A
-// socket cannot be opened, like a lock on a disk that fails.
+// A directory that could not be locked may be another's: nothing in it makes way, and
+// nothing is put there. A socket cannot be opened, like a lock on a disk that fails.
 func TestResumesWithoutLock(t *testing.T) {
 	dir, src := t.TempDir(), digested(2*ExtentSize)
 	session(t, dir, src, func(_ *Store, b *Blob) {
@@ -136,8 +136,14 @@ func TestResumesWithoutLock(t *testing.T) {
 	}
 	defer s.Close()
 	evictAll(s)
-	if _, err := os.Stat(half); err != nil {
-		t.Error(err)
+	path, sums := draft(t, dir, src.data)
+	if err := s.Adopt("another", src.digest, path, sums); !errors.Is(err, errNoDisk) {
+		t.Errorf("adopted: %v", err)
+	}
+	for _, stays := range []string{half, path} {
+		if _, err := os.Stat(stays); err != nil {
+			t.Error(err)
+		}
 	}
 	if info, err := os.Stat(s.path("blob") + dataSuffix); err != nil || info.Size() != int64(len(src.data)) {
 		t.Errorf("the file of a blob: %v, %v", info, err)
