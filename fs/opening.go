@@ -155,11 +155,15 @@ func (o *opening) truncate(size int64) error {
 		if err == nil && size == 0 { // its writer begins anew
 			_ = damaged(o.file) // nor does it matter any more
 			o.mu.Lock()
+			was := o.about.Damaged
 			o.missing, o.about.Damaged = gap{}, false
 			if o.others[o.opener] {
 				o.others[o.opener] = false
 			}
 			o.mu.Unlock()
+			if was {
+				_ = o.save(false) // or the next process would not take what is written now
+			}
 		}
 		return err
 	})

@@ -110,7 +110,7 @@ func TestNameTaken(t *testing.T) {
 }
 
 // TestDamagedWhileStopped: that the disk has lost bytes is known from then on, also if
-// the upload that was told so was ended at the same moment.
+// the upload that was told so was ended at the same moment, until they are written anew.
 func TestDamagedWhileStopped(t *testing.T) {
 	in := incomingOf(t, glancetest.New(t), nil)
 	d, f, err := in.create("name")
@@ -128,8 +128,21 @@ func TestDamagedWhileStopped(t *testing.T) {
 	if err := u.wait(t.Context()); !errors.Is(err, errDamaged) {
 		t.Errorf("it ended with %v", err)
 	}
-	kept := newDraft(in.dir, d.id, about{})
-	if _, err := kept.recall(); err != nil || !kept.known().Damaged {
-		t.Errorf("what is kept: %+v, %v", kept.known(), err)
+	kept := func(damaged bool) {
+		t.Helper()
+		kept := newDraft(in.dir, d.id, about{})
+		if _, err := kept.recall(); err != nil || kept.known().Damaged != damaged {
+			t.Errorf("what is kept: %+v, %v", kept.known(), err)
+		}
 	}
+	kept(true)
+	if f, err = d.openFile(); err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	o := &opening{draft: d, in: in, file: f, writes: true}
+	if err := errors.Join(o.truncate(1), o.truncate(0)); err != nil {
+		t.Fatal(err)
+	}
+	kept(false)
 }
