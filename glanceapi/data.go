@@ -162,7 +162,8 @@ func checkRange(resp *http.Response, off, last, size int64) (end int64, err erro
 
 // parseContentRange reads "bytes A-B/TOTAL" (RFC 9110, 14.4); a total of * is -1.
 func parseContentRange(s string) (a, b, total int64, ok bool) {
-	s, ok = strings.CutPrefix(s, "bytes ")
+	unit, s, ok := strings.Cut(s, " ")
+	ok = ok && strings.EqualFold(unit, "bytes")
 	span, size, ok2 := strings.Cut(s, "/")
 	first, last, ok3 := strings.Cut(span, "-")
 	a, err1 := strconv.ParseInt(first, 10, 64)

@@ -37,6 +37,8 @@ func TestHostileData(t *testing.T) {
 		want string // in the error; "" for the right bytes
 	}{
 		{"honest", part(206, "bytes 100-199/1000", data[100:200], true), ""},
+		{"honest, in capitals", part(206, "Bytes 100-199/1000", data[100:200], false), ""},
+		{"another unit", part(206, "blocks 100-199/1000", data[100:200], false), "asked for"},
 		{"another range", part(206, "bytes 200-299/1000", data[200:300], false), "asked for"},
 		{"an earlier range", part(206, "bytes 0-99/1000", data[:100], false), "asked for"},
 		{"a wider range", part(206, "bytes 100-299/1000", data[100:300], false), "asked for"},
