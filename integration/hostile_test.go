@@ -139,6 +139,16 @@ func TestHostileServer(t *testing.T) {
 	for name, data := range lies {
 		liars[name] = h.add(data, map[string]any{"name": "lie: " + name})
 	}
+	longer := h.add(func(w http.ResponseWriter, r *http.Request) {
+		conn, to, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		fmt.Fprintf(to, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s%s", len(good), good, strings.Repeat("unasked ", 1000))
+		to.Flush()
+	}, map[string]any{"name": "longer"})
 	giant := h.add(serve, map[string]any{"name": "giant", "size": int64(math.MaxInt64)})
 	m := mountEnv(t, []string{"OS_TOKEN=secret"}, "--endpoint", h.URL, "--timeout", "3s", "--refresh", "1s")
 
@@ -150,7 +160,7 @@ func TestHostileServer(t *testing.T) {
 			t.Errorf("images/%q is listed", id)
 		}
 	}
-	if want := 1 + 9 + 1 + len(lies) + 1; len(ids) != want {
+	if want := 1 + 9 + 1 + len(lies) + 2; len(ids) != want {
 		t.Errorf("%d images are listed, want %d: %q\n%s", len(ids), want, ids, m.Stderr)
 	}
 	for name := range strings.SplitSeq(strings.TrimSuffix(string(run(t, "find", filepath.Join(m.Dir, "by-name"), "-mindepth", "1", "-printf", `%f>%l\0`)), "\x00"), "\x00") {
@@ -183,6 +193,11 @@ func TestHostileServer(t *testing.T) {
 		if took > 30*time.Second {
 			t.Errorf("%s: after %v", name, took)
 		}
+	}
+	sha512sum(t, filepath.Join(m.Dir, "images", longer, "data"), good)
+	m.says(t, "Unsolicited response")
+	if log := m.Stderr.String(); strings.Contains(log, "unasked") {
+		t.Errorf("the log has what was sent unasked:\n%s", log)
 	}
 	if n, err := try(nil, "stat", "-c", "%s", filepath.Join(m.Dir, "images", giant, "data")); err != nil || strings.TrimSpace(string(n)) != fmt.Sprint(int64(math.MaxInt64)) {
 		t.Errorf("the size of a giant: %s, %v", n, err)

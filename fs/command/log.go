@@ -5,8 +5,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"log/syslog"
+	"strings"
 	"sync"
 
 	"github.com/urfave/cli/v2"
@@ -41,6 +43,22 @@ func newHandler(format string, out io.Writer, o *slog.HandlerOptions) (slog.Hand
 		return slog.NewJSONHandler(out, o), nil
 	}
 	return nil, fmt.Errorf("--log-format: %q is neither text nor json", format)
+}
+
+// takeStrays puts into l what net/http says by itself, of a server that sends what
+// nobody has asked it for above all. It would go to stderr as it is, with 4 KiB of what
+// came, which may be an image's.
+func takeStrays(l *slog.Logger) {
+	log.SetFlags(0)
+	log.SetOutput(strays{l})
+}
+
+type strays struct{ *slog.Logger }
+
+func (s strays) Write(line []byte) (int, error) {
+	what, _, _ := strings.Cut(strings.TrimSpace(string(line)), " starting with ")
+	s.Info("said by net/http", "what", fmt.Sprintf("%.200s", what))
+	return len(line), nil
 }
 
 // withoutTime leaves out what the system's log adds by itself.

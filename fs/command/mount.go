@@ -95,6 +95,7 @@ func serveMount(c *cli.Context, dir string, t *turn) error {
 	if err != nil {
 		return err
 	}
+	takeStrays(log)
 	m, err := mount(c.Context, c, dir, log, t)
 	if err != nil {
 		return err
