@@ -139,6 +139,9 @@ func (c *conn) request(ctx context.Context, cl call, token, id string) (*http.Re
 	if cl.chunks {
 		req.ContentLength, req.TransferEncoding = -1, []string{"chunked"}
 	}
+	// Or net/http sends the body to whoever refuses it before, unless the answer says
+	// that the connection ends.
+	req.Close = req.Header.Get("Expect") != ""
 	return req, nil
 }
 

@@ -2,6 +2,8 @@ package glanceapi
 
 import (
 	"context"
+	"errors"
+	"io"
 	"net"
 	"sync"
 	"time"
@@ -19,6 +21,7 @@ type uploadConn struct {
 	net.Conn
 	once sync.Once
 	over chan struct{} // closed when no more will be read
+	why  error         // the reason, set before; nil if it is ours
 }
 
 // hearing makes dial's connections uploadConns.
@@ -32,21 +35,33 @@ func hearing(dial func(context.Context, string, string) (net.Conn, error)) func(
 	}
 }
 
-func (c *uploadConn) end() { c.once.Do(func() { close(c.over) }) }
+func (c *uploadConn) end(why error) {
+	c.once.Do(func() {
+		c.why = why
+		close(c.over)
+	})
+}
 
 func (c *uploadConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if err != nil {
-		c.end()
+		c.end(err)
 	}
 	return n, err
 }
 
+// Write says how the connection has ended where it has been closed for that here.
 func (c *uploadConn) Write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
 	if err != nil {
 		select {
 		case <-c.over:
+			if errors.Is(err, net.ErrClosed) && c.why != nil {
+				err = c.why
+			}
+			if err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
 		case <-time.After(lastWords):
 		}
 	}
@@ -54,6 +69,6 @@ func (c *uploadConn) Write(p []byte) (int, error) {
 }
 
 func (c *uploadConn) Close() error {
-	c.end()
+	c.end(nil)
 	return c.Conn.Close()
 }

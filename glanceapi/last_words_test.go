@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"sync/atomic"
 	"testing"
@@ -39,5 +40,52 @@ func TestUploadRefusedInTheMidst(t *testing.T) {
 	}
 	if n := puts.Load(); n != tries {
 		t.Errorf("%d uploads were sent %d times", tries, n)
+	}
+}
+
+// A service that refuses before it reads is sent nothing, also if it does not say
+// that it closes the connection.
+func TestUploadRefusedBefore(t *testing.T) {
+	behind := make(chan int64, 1)
+	c := newTestClient(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPut {
+			return
+		}
+		conn, buf, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		fmt.Fprint(conn, "HTTP/1.1 413 Too Large\r\nContent-Length: 24\r\n\r\n{\"message\":\"over quota\"}")
+		n, _ := io.Copy(io.Discard, buf)
+		behind <- n
+	})
+	data := make([]byte, 16<<20)
+	if err := c.Upload(t.Context(), id1, bytes.NewReader(data), int64(len(data)), UploadOptions{}); !errors.Is(err, ErrTooLarge) {
+		t.Error(err)
+	}
+	if n := <-behind; n > 0 {
+		t.Errorf("%d bytes were sent behind the refusal", n)
+	}
+}
+
+// Of an upload that is cut off it is told that the other side has closed the
+// connection, not that this one then has.
+func TestUploadCutOff(t *testing.T) {
+	c := newTestClient(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPut {
+			io.WriteString(w, `{"id":"`+id1+`","status":"queued"}`)
+			return
+		}
+		io.CopyN(io.Discard, r.Body, 1<<20)
+		panic(http.ErrAbortHandler)
+	})
+	data := make([]byte, 16<<20)
+	for range 20 {
+		err := c.Upload(t.Context(), id1, bytes.NewReader(data), int64(len(data)), UploadOptions{})
+		if !Temporary(err) || errors.Is(err, net.ErrClosed) {
+			t.Fatal(err)
+		}
 	}
 }
