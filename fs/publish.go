@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	iofs "io/fs"
+	"slices"
 	"time"
 
 	"glancefs/cache"
@@ -232,6 +233,9 @@ const (
 	// for, and activeLimit how long: the service has said that it has the data.
 	activePause = 500 * time.Millisecond
 	activeLimit = time.Minute
+	// lagLimit is how long it may still be queued then: of several service processes
+	// one may read a copy of the database that the upload is not in yet.
+	lagLimit = 5 * time.Second
 )
 
 // active returns an image that has its data when the service has put that where
@@ -239,12 +243,16 @@ const (
 func (in *incoming) active(ctx context.Context, id string) (glanceapi.Image, error) {
 	for begun := time.Now(); ; {
 		img, err := in.t.service.Image(ctx, id)
+		limit := activeLimit
+		if img.Status == "queued" {
+			limit = lagLimit
+		}
 		switch {
 		case err != nil:
 			return glanceapi.Image{}, err
 		case img.Status == "active":
 			return img, nil
-		case img.Status != "saving" && img.Status != "importing" || time.Since(begun) > activeLimit:
+		case !slices.Contains([]string{"queued", "saving", "importing"}, img.Status) || time.Since(begun) > limit:
 			return img, fmt.Errorf("image %s is %s after it was sent: %w", id, img.Status, errNotSent)
 		}
 		select {
