@@ -228,6 +228,9 @@ func (k *keystone) failed(ctx context.Context, err error) error {
 	case answer.Actual == http.StatusForbidden:
 		e.Status = answer.Actual
 	default:
+		if to := redirection(answer.Actual, answer.ResponseHeader); to != "" {
+			e.Message = to
+		}
 		e.Err = errors.New(statusLine(answer.Actual))
 		e.temporary = statusTemporary(answer.Actual)
 		e.retryAfter = retryAfter(answer.ResponseHeader.Get("Retry-After"), time.Now())

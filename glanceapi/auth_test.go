@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -86,6 +87,24 @@ func TestLoginNonsense(t *testing.T) {
 	setAccount(t, newFakeKeystone(t), "OS_AUTH_URL", serve(t, answer(201, "<html>")).URL)
 	if _, err := New(t.Context(), Config{}); err == nil || Temporary(err) || !strings.HasPrefix(err.Error(), "keystone http") {
 		t.Errorf("%v", err)
+	}
+}
+
+// An auth URL that leads elsewhere, as http where only https is served, is told with
+// where it leads. Nothing is sent there: it would be the password.
+func TestLoginRedirected(t *testing.T) {
+	var asked atomic.Int64
+	other := serve(t, func(http.ResponseWriter, *http.Request) { asked.Add(1) })
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, other.URL+"/v3/auth/tokens?x", http.StatusMovedPermanently)
+	})
+	setAccount(t, newFakeKeystone(t), "OS_AUTH_URL", s.URL)
+	_, err := New(t.Context(), Config{})
+	if err == nil || !strings.Contains(err.Error(), "redirected to "+other.URL+"/v3/auth/tokens, which was not followed") {
+		t.Errorf("%v", err)
+	}
+	if n := asked.Load(); n > 0 {
+		t.Errorf("the other host was asked %d times", n)
 	}
 }
 

@@ -36,11 +36,19 @@ func answerError(resp *http.Response) *Error {
 	if err != nil && resp.StatusCode == http.StatusBadRequest && resp.Request.Method == http.MethodGet {
 		e.temporary = true // what it means is in its words, which were cut off
 	}
-	if to := resp.Header.Get("Location"); to != "" && resp.StatusCode/100 == 3 {
-		to, _, _ = strings.Cut(to, "?") // behind which signatures are
-		e.Message = oneLine("redirected to " + to + ", which was not followed")
+	if to := redirection(resp.StatusCode, resp.Header); to != "" {
+		e.Message = to
 	}
 	return e
+}
+
+// redirection says where an answer sends us that was not followed; "" for any other.
+func redirection(status int, h http.Header) string {
+	to, _, _ := strings.Cut(h.Get("Location"), "?") // behind which signatures are
+	if to == "" || status/100 != 3 {
+		return ""
+	}
+	return oneLine("redirected to " + to + ", which was not followed")
 }
 
 // crashed recognises what a service of 2011 answers when a request makes it
