@@ -113,11 +113,7 @@ func (in *incoming) reserve(ctx context.Context, w *wish, r attempt) (*attempt, 
 	if err != nil {
 		return nil, glanceapi.Image{}, err
 	}
-	img, err := in.t.service.Create(ctx, n)
-	if w.guessed("luks") && errors.Is(err, iofs.ErrInvalid) {
-		n.DiskFormat = "raw" // few services know luks; to the others it is a raw disk
-		img, err = in.t.service.Create(ctx, n)
-	}
+	img, err := in.image(ctx, w, n, r.Given)
 	if refused(err) {
 		kept.forget()
 		return nil, glanceapi.Image{}, err
@@ -131,6 +127,24 @@ func (in *incoming) reserve(ctx context.Context, w *wish, r attempt) (*attempt, 
 		return nil, glanceapi.Image{}, err
 	}
 	return kept, img, nil
+}
+
+// image makes the image of reserve. given says that its id, if it has one, is not ours.
+func (in *incoming) image(ctx context.Context, w *wish, n glanceapi.NewImage, given bool) (glanceapi.Image, error) {
+	img, err := in.t.service.Create(ctx, n)
+	if w.guessed("luks") && errors.Is(err, iofs.ErrInvalid) {
+		n.DiskFormat = "raw" // few services know luks; to the others it is a raw disk
+		img, err = in.t.service.Create(ctx, n)
+	}
+	if given || n.ID == "" || !errors.Is(err, iofs.ErrExist) {
+		return img, err
+	}
+	// Nobody else has the id: a proxy has sent the request twice, and lost the first answer.
+	made, unseen := in.t.service.Image(ctx, n.ID)
+	if errors.Is(unseen, iofs.ErrNotExist) {
+		return img, err
+	}
+	return made, unseen
 }
 
 // refused reports whether err says for certain that nothing was done.

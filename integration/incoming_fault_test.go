@@ -4,12 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"glancefs/glanceapi/glancetest"
@@ -99,33 +97,6 @@ func TestUploadFaults(t *testing.T) {
 				t.Errorf("%d requests for data", n)
 			}
 		})
-	}
-}
-
-// TestUploadSeenLate uploads to a service of which one process does not see at once
-// what another has been sent. The image is waited for, and not removed.
-func TestUploadSeenLate(t *testing.T) {
-	t.Parallel()
-	s := glancetest.New(t)
-	var late atomic.Int64
-	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet || late.Add(-1) < 0 {
-			s.ServeHTTP(w, r)
-		} else {
-			fmt.Fprintf(w, `{"id":%q,"status":"queued","name":"late"}`, filepath.Base(r.URL.Path))
-		}
-		if r.Method == http.MethodPut {
-			late.Store(2)
-		}
-	}))
-	t.Cleanup(front.Close)
-	source, data := noiseFile(t, 1<<20)
-	m := mount(t, "--endpoint", front.URL)
-	name := filepath.Join(m.Dir, "incoming/late")
-	run(t, "cp", source, name)
-	sha512sum(t, name, data)
-	if n := len(images(t, s, "late")); n != 1 {
-		t.Errorf("%d images were made", n)
 	}
 }
 
