@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"syscall"
 
 	"glancefs/fs/diskformat"
+	"glancefs/fs/proc"
 )
 
 // A closing is what is known when a process closes a file it may have written.
@@ -61,9 +61,9 @@ func (c *closing) closes(ctx context.Context) {
 		return
 	}
 	if c.mine() {
-		stat := readStat(int(thread))
-		c.exiting, c.status = parseStat(stat)
-		c.stopped = c.caught && strings.Contains(stat, " (dd) ") && !catches(thread, syscall.SIGINT)
+		stat := proc.StatOf(thread)
+		c.exiting, c.status = stat.Exiting(), stat.ExitCode()
+		c.stopped = c.caught && stat.IsOf("dd") && !proc.Catches(thread, syscall.SIGINT)
 	}
 }
 
@@ -113,7 +113,7 @@ func (in *incoming) closed(ctx context.Context, o *opening) error {
 // behind that the kernel tells the process, and not us.
 func (o *opening) isCutOff(process int) bool {
 	info, err := o.file.Stat()
-	return err == nil && process != 0 && uint64(info.Size()) == fileLimit(process)
+	return err == nil && process != 0 && uint64(info.Size()) == proc.FileLimit(process)
 }
 
 // isBlank reports whether the draft is an image without data, which who made it

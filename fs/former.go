@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"glancefs/fs/ledger"
+	"glancefs/fs/proc"
 )
 
 // A former is a draft that has become an image, while the kernel knows the node
@@ -45,7 +46,7 @@ func (d *draft) number() uint64 {
 // which that could not be found out: who has it open goes on to have it open.
 func (in *incoming) remember(d *draft, u *upload, image string, info os.FileInfo) {
 	if u.name != "" {
-		w := watched{d, u.by, started(u.by)}
+		w := watched{d, u.by, proc.StatOf(u.by).Started()}
 		in.mu.Lock()
 		in.writeLink(u.name, linked{image, "/data"}, w)
 		in.mu.Unlock()

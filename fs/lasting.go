@@ -1,7 +1,6 @@
 package fs
 
 import (
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -10,6 +9,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"glancefs/fs/ledger"
+	"glancefs/fs/proc"
 )
 
 // lasting serves the tree with file handles that outlast this process: it gives
@@ -90,7 +90,7 @@ func (l *lasting) add(in *fuse.OpenIn, node, inner, rest uint64) uint64 {
 	if inner == 0 {
 		number |= dataBit
 	} else if in.Flags&syscall.O_ACCMODE != syscall.O_RDONLY {
-		opener, _ = strconv.Atoi(statusLine(in.Pid, "Tgid"))
+		opener = proc.Of(int(in.Pid))
 	}
 	h := &handle{inner: inner, open: true}
 	h.Line = ledger.Line{Kind: lineHandle, Num: [6]uint64{number, node, in.Unique &^ resentBit, uint64(in.Flags), uint64(opener), rest}}

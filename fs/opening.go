@@ -13,6 +13,8 @@ import (
 	gofs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
+
+	"glancefs/fs/proc"
 )
 
 // An opening is one open file of a draft, of whichever node.
@@ -221,7 +223,7 @@ func (o *opening) became(ctx context.Context) (image string, err error) {
 func (o *opening) Write(ctx context.Context, data []byte, off int64) (uint32, syscall.Errno) {
 	o.first.Do(func() {
 		thread, _ := caller(ctx)
-		caught := catches(thread, syscall.SIGINT)
+		caught := proc.Catches(thread, syscall.SIGINT)
 		o.mu.Lock()
 		o.caught = caught
 		o.mu.Unlock()

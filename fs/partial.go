@@ -4,6 +4,8 @@ import (
 	"context"
 	"strings"
 	"syscall"
+
+	"glancefs/fs/proc"
 )
 
 // whyPartial is why what rsync --partial leaves is no image.
@@ -19,8 +21,8 @@ func givesUp(ctx context.Context, old, name string) bool {
 	if thread == 0 || !isRsyncs(old, name) {
 		return false
 	}
-	ends := setOf(syscall.SIGUSR1, syscall.SIGUSR2)
-	return signals(thread, "SigIgn")&ends == ends
+	ends := proc.Set(syscall.SIGUSR1, syscall.SIGUSR2)
+	return proc.SignalsOf(thread, "SigIgn")&ends == ends
 }
 
 // isRsyncs reports whether a name is one under which rsync writes what is to be name:

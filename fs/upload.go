@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"glancefs/cache"
+	"glancefs/fs/proc"
 	"glancefs/glanceapi"
 )
 
@@ -208,7 +209,7 @@ func (in *incoming) replace(d *draft, u *upload, image string) {
 	in.vacate(u.name)
 	in.kept[u.name] = kept
 	in.links[u.name] = linked{image, "/data"}
-	in.watched[u.name] = watched{d, u.by, started(u.by)}
+	in.watched[u.name] = watched{d, u.by, proc.StatOf(u.by).Started()}
 	in.keepLink(u.name)
 }
 

@@ -3,6 +3,8 @@ package fs
 import (
 	"context"
 	"maps"
+
+	"glancefs/fs/proc"
 )
 
 // A watched draft has become an image, and whoever closed it still runs. To that
@@ -30,7 +32,7 @@ func (in *incoming) stillOf(ctx context.Context, name string) *draft {
 }
 
 // over reports whether the process has ended.
-func (w watched) over() bool { return w.started == "" || started(w.process) != w.started }
+func (w watched) over() bool { return w.started == "" || proc.StatOf(w.process).Started() != w.started }
 
 // unwatch forgets the drafts whose processes have ended.
 func (in *incoming) unwatch() {

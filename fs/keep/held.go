@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"glancefs/fs/proc"
 )
 
 // endsIn is how long a worker that was killed may take to end, before a word is said of
@@ -64,17 +66,8 @@ func (k *keeper) attend(w *worker, now time.Time) {
 // isKilled reports whether a process has ended but for threads that cannot. Its first
 // thread is a zombie then, or, when it is one of these, has a SIGKILL to come.
 func isKilled(pid int) bool {
-	state := stateIn(fmt.Sprintf("/proc/%d/stat", pid))
-	return state == "Z" || state == "X" || pending(fmt.Sprintf("/proc/%d/status", pid), syscall.SIGKILL)
-}
-
-// pending reports whether a signal is to come to a thread (proc_pid_status(5)).
-func pending(path string, s syscall.Signal) bool {
-	b, _ := os.ReadFile(path)
-	_, rest, _ := strings.Cut(string(b), "\nSigPnd:\t")
-	mask, _, _ := strings.Cut(rest, "\n")
-	set, err := strconv.ParseUint(mask, 16, 64)
-	return err == nil && set&(1<<(s-1)) != 0
+	state := proc.StatOf(pid).State()
+	return state == "Z" || state == "X" || proc.SignalsOf(pid, "SigPnd")&proc.Set(syscall.SIGKILL) != 0
 }
 
 // heldIn is in which functions of the kernel threads of a process are that cannot be
@@ -83,21 +76,11 @@ func heldIn(pid int) string {
 	var all []string
 	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
 	for _, task := range tasks {
-		if stateIn(filepath.Join(task, "stat")) == "D" {
+		thread, _ := strconv.Atoi(filepath.Base(task))
+		if proc.StatOf(thread).State() == "D" {
 			in, _ := os.ReadFile(filepath.Join(task, "wchan"))
 			all = append(all, string(in))
 		}
 	}
 	return strings.Join(all, " ")
-}
-
-// stateIn returns the state of a process or thread (proc_pid_stat(5)). Unlike that of
-// some other files there, reading it never waits for the process, nor does status.
-func stateIn(path string) string {
-	b, _ := os.ReadFile(path)
-	s := string(b)
-	if f := strings.Fields(s[strings.LastIndex(s, ")")+1:]); len(f) > 0 {
-		return f[0]
-	}
-	return ""
 }
