@@ -58,8 +58,8 @@ func (d *imageData) Getxattr(ctx context.Context, name string, dest []byte) (uin
 			return answer(why, dest)
 		}
 	case errorAttr:
-		if draft := d.t.incoming.filler(d.id); draft != nil && draft.known().Error != "" {
-			return answer(draft.known().Error, dest)
+		if why := d.unfilled(); why != "" {
+			return answer(why, dest)
 		}
 	}
 	return d.t.getxattr(ctx, d.id, name, dest)
@@ -71,7 +71,19 @@ func (d *imageData) Listxattr(ctx context.Context, dest []byte) (uint32, syscall
 	if d.unverified(ctx) != "" {
 		more = append(more, unverifiedAttr)
 	}
+	if d.unfilled() != "" {
+		more = append(more, errorAttr)
+	}
 	return d.t.listxattr(ctx, d.id, dest, more...)
+}
+
+// unfilled is why what was written for a queued image is not its data, "" if nothing
+// was or it is on its way.
+func (d *imageData) unfilled() string {
+	if draft := d.t.incoming.filler(d.id); draft != nil {
+		return draft.known().Error
+	}
+	return ""
 }
 
 // Setxattr changes a field of the image.

@@ -81,7 +81,7 @@ func (t *tree) listxattr(ctx context.Context, id string, dest []byte, more ...st
 		return 0, t.errno("listxattr", err)
 	}
 	names := more
-	if t.edits.reasons.get("image/"+id) != "" {
+	if t.edits.reasons.get("image/"+id) != "" && !slices.Contains(names, errorAttr) {
 		names = append(names, errorAttr)
 	}
 	for name := range t.attributes(img) {

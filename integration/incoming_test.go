@@ -241,10 +241,10 @@ func TestFormats(t *testing.T) {
 	})
 }
 
-// reason is why a draft is no image.
+// reason is why a draft is no image, as who lists its attributes sees it.
 func reason(tb testing.TB, path string) string {
 	tb.Helper()
-	out, err := try(nil, "getfattr", "--absolute-names", "--only-values", "-n", "user.glancefs.error", path)
+	out, err := try(nil, "getfattr", "--absolute-names", "--only-values", "-d", "-m", `^user\.glancefs\.error$`, path)
 	if err != nil {
 		tb.Error(err)
 	}
