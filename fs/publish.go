@@ -113,7 +113,7 @@ func (in *incoming) reserve(ctx context.Context, w *wish, r attempt) (*attempt, 
 	if err != nil {
 		return nil, glanceapi.Image{}, err
 	}
-	img, err := in.image(ctx, w, n, r.Given)
+	img, err := in.makeImage(ctx, w, n, r.Given)
 	if refused(err) {
 		kept.forget()
 		return nil, glanceapi.Image{}, err
@@ -129,8 +129,8 @@ func (in *incoming) reserve(ctx context.Context, w *wish, r attempt) (*attempt, 
 	return kept, img, nil
 }
 
-// image makes the image of reserve. given says that its id, if it has one, is not ours.
-func (in *incoming) image(ctx context.Context, w *wish, n glanceapi.NewImage, given bool) (glanceapi.Image, error) {
+// makeImage makes the image of reserve. given says that its id, if it has one, is not ours.
+func (in *incoming) makeImage(ctx context.Context, w *wish, n glanceapi.NewImage, given bool) (glanceapi.Image, error) {
 	img, err := in.t.service.Create(ctx, n)
 	if w.guessed("luks") && errors.Is(err, iofs.ErrInvalid) {
 		n.DiskFormat = "raw" // few services know luks; to the others it is a raw disk
