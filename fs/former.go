@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"glancefs/fs/ledger"
-	"glancefs/fs/proc"
 )
 
 // A former is a draft that has become an image, while the kernel knows the node
@@ -44,19 +43,18 @@ func (d *draft) number() uint64 {
 
 // remember writes down that a draft becomes an image, before anything is done by
 // which that could not be found out: who has it open goes on to have it open.
-func (in *incoming) remember(d *draft, u *upload, image string, info os.FileInfo) {
+func (in *incoming) remember(w watched, u *upload, image string, info os.FileInfo) {
 	if u.name != "" {
-		w := watched{d, u.by, proc.StatOf(u.by).Started()}
 		in.mu.Lock()
 		in.writeLink(u.name, linked{image, "/data"}, w)
 		in.mu.Unlock()
 	}
-	number := d.number()
+	number := w.number()
 	if _, ok := in.t.nodes.knows(number); !ok {
 		return
 	}
-	f := &former{draft: d}
-	f.Line = ledger.Line{Kind: lineBecame, Num: [6]uint64{number, uint64(info.Size()), uint64(info.ModTime().UnixNano())}, Text: d.id + " " + image}
+	f := &former{draft: w.draft}
+	f.Line = ledger.Line{Kind: lineBecame, Num: [6]uint64{number, uint64(info.Size()), uint64(info.ModTime().UnixNano())}, Text: w.id + " " + image}
 	in.t.ledger.Add(&f.Line)
 	in.mu.Lock()
 	defer in.mu.Unlock()

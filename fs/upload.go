@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"glancefs/cache"
-	"glancefs/fs/proc"
 	"glancefs/glanceapi"
 )
 
@@ -157,7 +156,8 @@ func (in *incoming) likelyHash() string {
 // succeed puts the image in the draft's place.
 func (in *incoming) succeed(d *draft, u *upload, s *spool, img glanceapi.Image) {
 	in.t.catalog.Made(img)
-	in.remember(d, u, img.ID, s.info)
+	w := watch(d, u.by) // before the locks: /proc may take its time
+	in.remember(w, u, img.ID, s.info)
 	d.mu.Lock()
 	d.image = img.ID // from here on its file may be the cache's, which makes holes in it
 	d.mu.Unlock()
@@ -173,7 +173,7 @@ func (in *incoming) succeed(d *draft, u *upload, s *spool, img glanceapi.Image) 
 	if u.name == "" {
 		delete(in.filling, img.ID)
 	} else if !gone {
-		in.replace(d, u, img.ID)
+		in.replace(w, u, img.ID)
 	} else if _, ok := in.links[u.name]; !ok {
 		in.dropLink(u.name)
 	}
@@ -195,8 +195,8 @@ func (in *incoming) succeed(d *draft, u *upload, s *spool, img glanceapi.Image) 
 
 // replace puts a link to the image where the draft's name was, or is to be, unless
 // another draft has that since. Called with mu held.
-func (in *incoming) replace(d *draft, u *upload, image string) {
-	if name := d.name(); in.named[name] == d {
+func (in *incoming) replace(w watched, u *upload, image string) {
+	if name := w.name(); in.named[name] == w.draft {
 		delete(in.named, name)
 	}
 	if there := in.named[u.name]; there != nil && there != u.over {
@@ -209,7 +209,7 @@ func (in *incoming) replace(d *draft, u *upload, image string) {
 	in.vacate(u.name)
 	in.kept[u.name] = kept
 	in.links[u.name] = linked{image, "/data"}
-	in.watched[u.name] = watched{d, u.by, proc.StatOf(u.by).Started()}
+	in.watched[u.name] = w
 	in.keepLink(u.name)
 }
 

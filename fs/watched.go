@@ -17,6 +17,11 @@ type watched struct {
 	started string
 }
 
+// watch is of a draft that a process has closed.
+func watch(d *draft, process int) watched {
+	return watched{d, process, proc.StatOf(process).Started()}
+}
+
 // stillOf returns the draft that name still is to who asks.
 func (in *incoming) stillOf(ctx context.Context, name string) *draft {
 	in.mu.Lock()
