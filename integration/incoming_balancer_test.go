@@ -19,7 +19,7 @@ func TestUploadSeenLate(t *testing.T) {
 	t.Parallel()
 	s := glancetest.New(t)
 	var late atomic.Int64
-	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	uploadThrough(t, "late", func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet || late.Add(-1) < 0 {
 			s.ServeHTTP(w, r)
 		} else {
@@ -28,13 +28,7 @@ func TestUploadSeenLate(t *testing.T) {
 		if r.Method == http.MethodPut {
 			late.Store(2)
 		}
-	}))
-	t.Cleanup(front.Close)
-	source, data := noiseFile(t, 1<<20)
-	m := mount(t, "--endpoint", front.URL)
-	name := filepath.Join(m.Dir, "incoming/late")
-	run(t, "cp", source, name)
-	sha512sum(t, name, data)
+	})
 	if n := len(images(t, s, "late")); n != 1 {
 		t.Errorf("%d images were made", n)
 	}
@@ -45,7 +39,7 @@ func TestUploadSeenLate(t *testing.T) {
 func TestCreatedTwice(t *testing.T) {
 	t.Parallel()
 	s := glancetest.New(t)
-	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	uploadThrough(t, "twice", func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost {
 			body, err := io.ReadAll(r.Body)
 			if err != nil {
@@ -56,14 +50,21 @@ func TestCreatedTwice(t *testing.T) {
 			r.Body = io.NopCloser(bytes.NewReader(body))
 		}
 		s.ServeHTTP(w, r)
-	}))
-	t.Cleanup(front.Close)
-	source, data := noiseFile(t, 1<<20)
-	m := mount(t, "--endpoint", front.URL)
-	name := filepath.Join(m.Dir, "incoming/twice")
-	run(t, "cp", source, name)
-	sha512sum(t, name, data)
+	})
 	if all := images(t, s, "twice"); len(all) != 1 || all[0].Status != "active" {
 		t.Errorf("images: %+v", all)
 	}
+}
+
+// uploadThrough makes an image of a name by way of what stands before the service, and
+// reads it back.
+func uploadThrough(t *testing.T, name string, front http.HandlerFunc) {
+	t.Helper()
+	h := httptest.NewServer(front)
+	t.Cleanup(h.Close)
+	source, data := noiseFile(t, 1<<20)
+	m := mount(t, "--endpoint", h.URL)
+	path := filepath.Join(m.Dir, "incoming", name)
+	run(t, "cp", source, path)
+	sha512sum(t, path, data)
 }
