@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 
 	"glancefs/cache"
+	"glancefs/fs/metadata"
 )
 
 // Status is the schema of .glancefs/status.json.
@@ -67,7 +68,7 @@ func (t *tree) status() ([]byte, error) {
 	if f := t.lastError.Load(); f != nil {
 		s.LastError = &LastError{f.doing, f.reason}
 	}
-	return encodeJSON(s)
+	return metadata.Encode(s)
 }
 
 // counters are the mount's metrics in Prometheus' text format.

@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
 
 	"glancefs/cache"
+	"glancefs/fs/metadata"
 	"glancefs/glanceapi"
 )
 
@@ -22,7 +22,7 @@ func (t *tree) held(img glanceapi.Image) int64 {
 
 // blob opens the blob of an image.
 func (t *tree) blob(img glanceapi.Image) (*cache.Blob, error) {
-	return t.store.Blob(t.blobKey(img), img.Size, digest(img), source{t.service, img.ID, img.Size})
+	return t.store.Blob(t.blobKey(img), img.Size, metadata.DigestOf(img), source{t.service, img.ID, img.Size})
 }
 
 // blobKey names an image's bytes for all clouds and all times: an id may be
@@ -37,18 +37,6 @@ func (t *tree) blobKey(img glanceapi.Image) cache.Key {
 		sum = img.CreatedAt.UTC().Format(time.RFC3339)
 	}
 	return cache.Key(fmt.Sprintf("%s %s %d %s", t.service.Endpoint(), img.ID, img.Size, sum))
-}
-
-// digest is what an image's data is verified against: the service's chosen
-// hash, or the md5 that older services have only, or nothing.
-func digest(img glanceapi.Image) cache.Digest {
-	switch {
-	case img.HashValue != "" && cache.CanVerify(img.HashAlgo):
-		return cache.Digest{Algo: img.HashAlgo, Value: strings.ToLower(img.HashValue)}
-	case img.Checksum != "":
-		return cache.Digest{Algo: "md5", Value: strings.ToLower(img.Checksum)}
-	}
-	return cache.Digest{}
 }
 
 // A verified blob gives out nothing before all of it is verified.

@@ -9,12 +9,12 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"unicode/utf8"
 
 	gofs "github.com/hanwen/go-fuse/v2/fs"
 	"golang.org/x/sys/unix"
 
 	"glancefs/fs/diskformat"
+	"glancefs/fs/metadata"
 )
 
 var (
@@ -90,14 +90,11 @@ func (f *draftFile) Removexattr(ctx context.Context, name string) syscall.Errno 
 }
 
 func (d *draft) setAttr(key, value string, flags uint32) error {
-	if !utf8.ValidString(key + value) {
-		return notText(key)
-	}
-	w := new(wish)
-	if err := w.setAttr(key, value); err != nil {
+	w := new(metadata.Wish)
+	if err := w.SetAttr(key, value); err != nil {
 		return err
 	}
-	if err := w.check(); err != nil {
+	if err := w.Check(); err != nil {
 		return err
 	}
 	_, there := d.known().Attrs[key]

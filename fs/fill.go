@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"glancefs/fs/diskformat"
+	"glancefs/fs/metadata"
 	"glancefs/glanceapi"
 )
 
@@ -117,7 +118,7 @@ func (in *incoming) setFormats(ctx context.Context, image string, s *spool) erro
 		ch.DiskFormat = &f.Disk
 	}
 	if img.ContainerFormat == "" {
-		container := containerOf(img.DiskFormat)
+		container := metadata.ContainerOf(img.DiskFormat)
 		ch.ContainerFormat = &container
 	}
 	_, err = in.t.service.Update(ctx, image, ch)

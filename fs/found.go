@@ -5,6 +5,7 @@ import (
 	iofs "io/fs"
 
 	"glancefs/fs/catalog"
+	"glancefs/fs/metadata"
 	"glancefs/glanceapi"
 )
 
@@ -34,7 +35,7 @@ var queryIdentity = identity{"top", "query"}
 // queries is the view of query/: what can be asked is a directory.
 func (t *tree) queries() unlisted {
 	return func(_ context.Context, expr string) (child, error) {
-		q, err := parseQuery(expr)
+		q, err := metadata.ParseQuery(expr)
 		if err != nil {
 			t.edits.reasons.set("query", err)
 			t.log.Info("query/"+expr, "err", err)

@@ -8,19 +8,9 @@ import (
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 
+	"glancefs/fs/metadata"
 	"glancefs/glanceapi"
 )
-
-// member is the schema of members/WHO and of one element of members.json.
-type member struct {
-	ID       string  `json:"member_id"`
-	Status   *string `json:"status"`
-	CanShare *bool   `json:"can_share"`
-}
-
-func describeMember(m glanceapi.Member) member {
-	return member{ID: m.ID, Status: value(m.Status), CanShare: m.CanShare}
-}
 
 // membersView shows who an image is shared with, one file each.
 type membersView struct {
@@ -63,7 +53,7 @@ func (t *tree) memberOf(id, who, entry string) *text {
 			if !there {
 				return nil, iofs.ErrNotExist
 			}
-			return encodeJSON(describeMember(m))
+			return metadata.Encode(metadata.DescribeMember(m))
 		},
 		func(ctx context.Context, text []byte) error { return t.putMember(ctx, id, who, text) })
 }
@@ -72,12 +62,12 @@ func (t *tree) memberOf(id, who, entry string) *text {
 func (t *tree) memberFile(id string) *text {
 	return t.membersText(id, identity{"members.json", id},
 		func(list []glanceapi.Member) ([]byte, error) {
-			all := []member{}
+			all := []metadata.Member{}
 			for _, m := range list {
-				all = append(all, describeMember(m))
+				all = append(all, metadata.DescribeMember(m))
 			}
-			slices.SortFunc(all, func(x, y member) int { return strings.Compare(x.ID, y.ID) })
-			return encodeJSON(all)
+			slices.SortFunc(all, func(x, y metadata.Member) int { return strings.Compare(x.ID, y.ID) })
+			return metadata.Encode(all)
 		},
 		func(ctx context.Context, text []byte) error { return t.putMembers(ctx, id, text) })
 }

@@ -10,6 +10,7 @@ import (
 
 	"glancefs/cache"
 	"glancefs/fs/diskformat"
+	"glancefs/fs/metadata"
 	"glancefs/glanceapi"
 )
 
@@ -59,33 +60,33 @@ func (in *incoming) publish(ctx context.Context, d *draft, u *upload, s *spool) 
 // wanted puts together what is asked for of the image of a draft: its name and
 // its bytes, the file of metadata, and the attributes, which come last because
 // they are the nearest to it.
-func (in *incoming) wanted(d *draft, name string, s *spool) (*wish, error) {
+func (in *incoming) wanted(d *draft, name string, s *spool) (*metadata.Wish, error) {
 	w, err := in.wishFor(name)
 	if err != nil {
 		return nil, fmt.Errorf("%s%s: %w", name, sidecarSuffix, err)
 	}
 	for key, value := range d.known().Attrs {
-		if err := w.setAttr(key, value); err != nil {
+		if err := w.SetAttr(key, value); err != nil {
 			return nil, err
 		}
 	}
-	if err := w.check(); err != nil {
+	if err := w.Check(); err != nil {
 		return nil, err
 	}
 	f, err := diskformat.Sniff(s.file, s.size)
 	if err != nil {
 		return nil, err
 	}
-	w.settle(name, f)
+	w.Settle(name, f)
 	return w, nil
 }
 
 // fits compares the data with what was said of it beforehand, if anything was.
-func (in *incoming) fits(ctx context.Context, w *wish, s *spool) error {
-	if w.size != nil && *w.size != s.size {
-		return fmt.Errorf("size should be %d and is %d: %w", *w.size, s.size, iofs.ErrInvalid)
+func (in *incoming) fits(ctx context.Context, w *metadata.Wish, s *spool) error {
+	if w.Size != nil && *w.Size != s.size {
+		return fmt.Errorf("size should be %d and is %d: %w", *w.Size, s.size, iofs.ErrInvalid)
 	}
-	differs, err := s.matches(ctx, w.digests()...)
+	differs, err := s.matches(ctx, w.Digests()...)
 	if err == nil && differs != nil {
 		err = fmt.Errorf("%s should be %s and is not: %w", differs.Algo, differs.Value, iofs.ErrInvalid)
 	}
@@ -94,7 +95,7 @@ func (in *incoming) fits(ctx context.Context, w *wish, s *spool) error {
 
 // reserve makes an image without data at the service, and an attempt of it, which
 // r is the beginning of.
-func (in *incoming) reserve(ctx context.Context, w *wish, r attempt) (*attempt, glanceapi.Image, error) {
+func (in *incoming) reserve(ctx context.Context, w *metadata.Wish, r attempt) (*attempt, glanceapi.Image, error) {
 	n := w.NewImage
 	n.Protected = false // until it is right: a protected one could not be removed
 	if r.Given = n.ID != ""; r.Given {
@@ -130,9 +131,9 @@ func (in *incoming) reserve(ctx context.Context, w *wish, r attempt) (*attempt, 
 }
 
 // makeImage makes the image of reserve. given says that its id, if it has one, is not ours.
-func (in *incoming) makeImage(ctx context.Context, w *wish, n glanceapi.NewImage, given bool) (glanceapi.Image, error) {
+func (in *incoming) makeImage(ctx context.Context, w *metadata.Wish, n glanceapi.NewImage, given bool) (glanceapi.Image, error) {
 	img, err := in.t.service.Create(ctx, n)
-	if w.guessed("luks") && errors.Is(err, iofs.ErrInvalid) {
+	if w.Guessed("luks") && errors.Is(err, iofs.ErrInvalid) {
 		n.DiskFormat = "raw" // few services know luks; to the others it is a raw disk
 		img, err = in.t.service.Create(ctx, n)
 	}
@@ -164,7 +165,7 @@ func (in *incoming) mkdir(ctx context.Context, name string) (glanceapi.Image, er
 	if err != nil {
 		return glanceapi.Image{}, err
 	}
-	w.settle(name, diskformat.Format{})
+	w.Settle(name, diskformat.Format{})
 	var img glanceapi.Image
 	err = in.apart(ctx, func(ctx context.Context) (err error) {
 		r, made, err := in.reserve(ctx, w, attempt{})
@@ -231,7 +232,7 @@ func (in *incoming) compare(ctx context.Context, id string, s *spool) (glanceapi
 	if img.Size != s.size {
 		return img, fmt.Errorf("image %s has %d bytes of %d: %w", id, img.Size, s.size, errNotSent)
 	}
-	want := digest(img)
+	want := metadata.DigestOf(img)
 	if want == (cache.Digest{}) {
 		return img, s.finish(ctx) // the first releases have no checksums
 	}

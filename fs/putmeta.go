@@ -4,14 +4,14 @@ import (
 	"context"
 	"fmt"
 	iofs "io/fs"
-	"reflect"
 
+	"glancefs/fs/metadata"
 	"glancefs/glanceapi"
 )
 
 // putMeta makes an image what a meta.json says that a process has written.
 func (t *tree) putMeta(ctx context.Context, id string, by process, text []byte) error {
-	d, err := object(text)
+	d, err := metadata.Parse(text)
 	if err != nil {
 		return err
 	}
@@ -31,7 +31,7 @@ func (t *tree) putMeta(ctx context.Context, id string, by process, text []byte) 
 // changeBy returns what a process that has written d wants to be different. With
 // a stamp, d is compared with what it was made of, which may be old by now;
 // without one it is meant as it is.
-func (t *tree) changeBy(ctx context.Context, id string, by process, d document) (ch glanceapi.Change, err error) {
+func (t *tree) changeBy(ctx context.Context, id string, by process, d metadata.Document) (ch glanceapi.Change, err error) {
 	_, stamped := d["updated_at"]
 	now, err := t.current(ctx, id, !stamped)
 	if err != nil {
@@ -45,12 +45,12 @@ func (t *tree) changeBy(ctx context.Context, id string, by process, d document) 
 		if now, err = t.current(ctx, id, true); err != nil {
 			return ch, err
 		}
-		if base = now; !same(now["updated_at"], d["updated_at"]) {
+		if base = now; !metadata.Same(now["updated_at"], d["updated_at"]) {
 			return ch, errStale
 		}
 	}
-	ch, err = d.since(base)
-	if err == nil && !sure && isNothing(ch) && !d.agrees(now) {
+	ch, err = d.Since(base)
+	if err == nil && !sure && ch.IsZero() && !d.Agrees(now) {
 		err = errStale // it is an old version as it was: to have it again, or by mistake
 	}
 	return ch, err
@@ -60,11 +60,9 @@ func (t *tree) changeBy(ctx context.Context, id string, by process, d document) 
 // that is known of it.
 var errStale = fmt.Errorf("the image has changed since the updated_at that is given; read it again, or leave updated_at out: %w", iofs.ErrInvalid)
 
-func isNothing(ch glanceapi.Change) bool { return reflect.ValueOf(ch).IsZero() }
-
 // current returns an image's meta.json as it is at present, asking for it where
 // it has to be sure.
-func (t *tree) current(ctx context.Context, id string, sure bool) (document, error) {
+func (t *tree) current(ctx context.Context, id string, sure bool) (metadata.Document, error) {
 	img, err := t.catalog.Image(ctx, id)
 	if sure {
 		img, err = t.catalog.Ask(ctx, id)
@@ -72,16 +70,16 @@ func (t *tree) current(ctx context.Context, id string, sure bool) (document, err
 	if err != nil {
 		return nil, err
 	}
-	text, err := encodeJSON(t.describe(img))
+	text, err := metadata.Encode(t.describe(img))
 	if err != nil {
 		return nil, err
 	}
-	return object(text)
+	return metadata.Parse(text)
 }
 
 // update sends a change of an image, if it is one. Called within alter.
 func (t *tree) update(ctx context.Context, id string, ch glanceapi.Change) error {
-	if isNothing(ch) {
+	if ch.IsZero() {
 		return nil
 	}
 	old, _ := t.catalog.Known(id)

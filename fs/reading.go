@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"glancefs/fs/metadata"
 	"slices"
 	"sync"
 )
@@ -47,7 +48,7 @@ func (r *readings) add(a reading) {
 
 // versions returns the versions of a file that have a stamp and are ok, the newest
 // first, each once.
-func (r *readings) versions(of string, stamp []byte, ok func(reading) bool) (all []document) {
+func (r *readings) versions(of string, stamp []byte, ok func(reading) bool) (all []metadata.Document) {
 	r.mu.Lock()
 	kept := slices.Clone(r.all)
 	r.mu.Unlock()
@@ -57,7 +58,7 @@ func (r *readings) versions(of string, stamp []byte, ok func(reading) bool) (all
 			continue
 		}
 		seen[string(a.text)] = true
-		if d, err := object(a.text); err == nil && same(d["updated_at"], stamp) {
+		if d, err := metadata.Parse(a.text); err == nil && metadata.Same(d["updated_at"], stamp) {
 			all = append(all, d)
 		}
 	}
@@ -70,22 +71,22 @@ func (r *readings) versions(of string, stamp []byte, ok func(reading) bool) (all
 // that stamp may have been on their way at once: it is the one that d differs from
 // least, of those that the process has read or written, or its kin has read, or
 // else anybody, or now, which is what would be read at present.
-func (r *readings) base(of string, by process, d, now document) (found document, sure bool) {
+func (r *readings) base(of string, by process, d, now metadata.Document) (found metadata.Document, sure bool) {
 	stamp := d["updated_at"]
 	own := r.versions(of, stamp, func(a reading) bool { return by.is(a.by) })
 	if len(own) > 0 {
 		if by.alone {
 			return own[0], true
 		}
-		return d.nearest(own), false
+		return d.Nearest(own), false
 	}
 	kin := r.versions(of, stamp, func(a reading) bool { return !a.wrote && by.kin(a.by) })
 	if len(kin) > 0 {
-		return d.nearest(kin), false
+		return d.Nearest(kin), false
 	}
 	all := r.versions(of, stamp, func(a reading) bool { return !a.wrote })
-	if same(now["updated_at"], stamp) {
-		all = append([]document{now}, all...)
+	if metadata.Same(now["updated_at"], stamp) {
+		all = append([]metadata.Document{now}, all...)
 	}
-	return d.nearest(all), false
+	return d.Nearest(all), false
 }

@@ -2,8 +2,18 @@ package fs
 
 import (
 	"fmt"
+	"glancefs/fs/metadata"
 	"testing"
 )
+
+func documentOf(t *testing.T, text string) metadata.Document {
+	t.Helper()
+	d, err := metadata.Parse([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
 
 // version is a document with some properties, all of one second.
 func version(properties string) []byte {
@@ -55,7 +65,7 @@ func TestBase(t *testing.T) {
 			}
 			r.add(reading{"2", c.by, false, version(`"of": "another image"`)})
 			got, sure := r.base("1", c.by, documentOf(t, string(version(c.d))), documentOf(t, string(version(`"a": "3", "b": "3"`))))
-			if want := documentOf(t, string(version(c.want))); !got.agrees(want) || sure != c.sure {
+			if want := documentOf(t, string(version(c.want))); !got.Agrees(want) || sure != c.sure {
 				t.Errorf("got %s, %t", got["properties"], sure)
 			}
 		})

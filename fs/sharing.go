@@ -2,35 +2,14 @@ package fs
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	iofs "io/fs"
-	"maps"
 	"slices"
 
+	"glancefs/fs/metadata"
 	"glancefs/glanceapi"
 )
-
-// readMember reads a member that somebody has written, by its keys. null, and
-// what is left out, says nothing.
-func readMember(text []byte) (glanceapi.Member, error) {
-	var m glanceapi.Member
-	keys, err := object(text)
-	if err != nil {
-		return m, err
-	}
-	for _, key := range slices.Sorted(maps.Keys(keys)) {
-		place, ok := map[string]any{"member_id": &m.ID, "status": &m.Status, "can_share": &m.CanShare}[key]
-		if !ok {
-			return m, noSuchKey(key)
-		}
-		if json.Unmarshal(keys[key], place) != nil {
-			return m, notThat(key, keys[key])
-		}
-	}
-	return m, nil
-}
 
 // share changes who an image is shared with, by do, which is given who that is at
 // present: it is asked for, because others share images too. What comes of it is
@@ -69,7 +48,7 @@ func memberIn(list []glanceapi.Member, who string) (glanceapi.Member, bool) {
 
 // putMember makes one member of an image what was written of it.
 func (t *tree) putMember(ctx context.Context, id, who string, text []byte) error {
-	m, err := readMember(text)
+	m, err := metadata.ReadMember(text)
 	if err != nil {
 		return err
 	}
@@ -101,7 +80,7 @@ func (t *tree) putMember(ctx context.Context, id, who string, text []byte) error
 // putMembers shares an image with the projects of a list that was written, and no
 // others.
 func (t *tree) putMembers(ctx context.Context, id string, text []byte) error {
-	want, err := readMembers(text)
+	want, err := metadata.ReadMembers(text)
 	if err != nil {
 		return err
 	}
@@ -117,29 +96,6 @@ func (t *tree) putMembers(ctx context.Context, id string, text []byte) error {
 		}
 		return t.service.ReplaceMembers(ctx, id, want)
 	})
-}
-
-// readMembers reads a list of members.
-func readMembers(text []byte) ([]glanceapi.Member, error) {
-	var list []json.RawMessage
-	if err := decodeJSON(text, &list); err != nil {
-		return nil, err
-	}
-	if list == nil {
-		return nil, fmt.Errorf("null is not what belongs here: %w", iofs.ErrInvalid)
-	}
-	all := make([]glanceapi.Member, len(list))
-	for i, raw := range list {
-		m, err := readMember(raw)
-		if err == nil && m.ID == "" {
-			err = fmt.Errorf("no member_id: %w", iofs.ErrInvalid)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("member %d of the list: %w", i+1, err)
-		}
-		all[i] = m
-	}
-	return all, nil
 }
 
 // addMember shares an image with a project, which stays as it is if it is a

@@ -2,6 +2,7 @@ package fs
 
 import (
 	"errors"
+	"glancefs/fs/metadata"
 	"os"
 	"strings"
 )
@@ -18,7 +19,7 @@ func (in *incoming) inspect(d *draft) error {
 		return err
 	}
 	defer f.Close()
-	err = new(wish).read(f)
+	err = new(metadata.Wish).Read(f)
 	reason := ""
 	if err != nil {
 		reason = err.Error()
@@ -29,8 +30,8 @@ func (in *incoming) inspect(d *draft) error {
 
 // wishFor returns what is asked for of the image that a name stands for, by its
 // file of metadata if there is one.
-func (in *incoming) wishFor(name string) (*wish, error) {
-	w := new(wish)
+func (in *incoming) wishFor(name string) (*metadata.Wish, error) {
+	w := new(metadata.Wish)
 	sidecar, _, _ := in.find(name + sidecarSuffix)
 	if sidecar == nil {
 		return w, nil
@@ -40,5 +41,5 @@ func (in *incoming) wishFor(name string) (*wish, error) {
 		return nil, err
 	}
 	defer f.Close()
-	return w, w.read(f)
+	return w, w.Read(f)
 }

@@ -1,6 +1,10 @@
 package fs
 
-import "github.com/hanwen/go-fuse/v2/fuse"
+import (
+	"glancefs/fs/metadata"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+)
 
 // overwrite writes p into a text at off, or, with end, behind it. The text grows
 // up to maxText.
@@ -18,7 +22,7 @@ func overwrite(text, p []byte, off int64, end bool) ([]byte, error) {
 // resize gives a text a length up to maxText.
 func resize(text []byte, size uint64) ([]byte, error) {
 	switch n := uint64(len(text)); {
-	case size > maxText:
+	case size > metadata.MaxText:
 		return text, errTooLong
 	case size > n:
 		return append(text, make([]byte, size-n)...), nil

@@ -15,10 +15,6 @@ import (
 	"glancefs/cache"
 )
 
-// defaultHash is what image services hash data with unless they are told
-// otherwise.
-const defaultHash = "sha512"
-
 // A spool is the bytes of a draft on their way. It sums up what passes, for what
 // is compared afterwards and for the cache, so that the bytes are read from the
 // disk once. Its file must not change.

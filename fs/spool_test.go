@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"glancefs/cache"
+	"glancefs/fs/metadata"
 	"glancefs/glanceapi"
 	"glancefs/glanceapi/glancetest"
 )
@@ -42,7 +43,7 @@ func TestSpool(t *testing.T) {
 			s.ReadAt(make([]byte, 10), s.size-5)
 		},
 	} {
-		s, err := openSpool(path, defaultHash)
+		s, err := openSpool(path, metadata.DefaultHash)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"glancefs/cache"
+	"glancefs/fs/metadata"
 	"glancefs/glanceapi"
 )
 
@@ -150,7 +151,7 @@ func (in *incoming) likelyHash() string {
 	if in.t.service.Version() == "v1" {
 		return "md5"
 	}
-	return defaultHash
+	return metadata.DefaultHash
 }
 
 // succeed puts the image in the draft's place.
@@ -217,7 +218,7 @@ func (in *incoming) replace(w watched, u *upload, image string) {
 func (in *incoming) adopt(d *draft, s *spool, img glanceapi.Image) {
 	err := s.finish(in.ctx)
 	if err == nil && s.size > 0 {
-		err = in.t.store.Adopt(in.t.blobKey(img), digest(img), d.path(), &s.sum.blocks)
+		err = in.t.store.Adopt(in.t.blobKey(img), metadata.DigestOf(img), d.path(), &s.sum.blocks)
 	}
 	if err != nil && !errors.Is(err, cache.ErrLarger) && !errors.Is(err, cache.ErrOpen) {
 		in.t.log.Warn("an image that was just sent is not cached", "image", img.ID, "err", err)

@@ -49,7 +49,7 @@ func (d *draft) status(name string) UploadStatus {
 	case d.up != nil:
 		s.State, s.Sent = d.up.stage.Load().(string), d.up.sent.Load()
 	case d.about.Error != "":
-		s.State, s.Error = "failed", value(d.about.Error)
+		s.State, s.Error = "failed", new(d.about.Error)
 	}
 	return s
 }

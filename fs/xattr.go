@@ -2,13 +2,13 @@ package fs
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
 	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 
+	"glancefs/fs/metadata"
 	"glancefs/glanceapi"
 )
 
@@ -19,32 +19,6 @@ const (
 	unverifiedAttr = "user.glancefs.unverified" // why the last check of the whole image came to nothing
 	errorAttr      = "user.glancefs.error"      // why a draft is no image, or the last change came to nothing
 )
-
-// attributes returns the extended attributes of an image: every key of
-// meta.json that has a value, and every property by its own key. A property
-// that is called like a field is shown by meta.json only.
-func (t *tree) attributes(img glanceapi.Image) map[string]string {
-	attrs := make(map[string]string)
-	for k, v := range img.Properties {
-		attrs[fieldPrefix+k] = v
-	}
-	b, _ := json.Marshal(t.describe(img))
-	var fields map[string]json.RawMessage
-	_ = json.Unmarshal(b, &fields) // of our own making
-	for k, raw := range fields {
-		var s string
-		switch {
-		case k == "properties" || string(raw) == "null":
-			continue
-		case k == "tags":
-			s = strings.Join(img.Tags, ",")
-		case json.Unmarshal(raw, &s) != nil:
-			s = string(raw)
-		}
-		attrs[fieldPrefix+k] = s
-	}
-	return attrs
-}
 
 // answer answers getxattr(2): the size needed, and ERANGE where dest is too short
 // for it. A dest of no length asks for the size only.
@@ -63,13 +37,12 @@ func (t *tree) getxattr(ctx context.Context, id, name string, dest []byte) (uint
 	case !strings.HasPrefix(name, fieldPrefix):
 		return 0, t.errno("getxattr", errNoAttr)
 	}
-	img, err := t.catalog.Recall(ctx, id)
+	value, ok, err := t.attribute(ctx, id, name)
+	if err == nil && !ok {
+		err = errNoAttr
+	}
 	if err != nil {
 		return 0, t.errno("getxattr", err)
-	}
-	value, ok := t.attributes(img)[name]
-	if !ok {
-		return 0, t.errno("getxattr", errNoAttr)
 	}
 	return answer(value, dest)
 }
@@ -84,7 +57,8 @@ func (t *tree) listxattr(ctx context.Context, id string, dest []byte, more ...st
 	if t.edits.reasons.get("image/"+id) != "" && !slices.Contains(names, errorAttr) {
 		names = append(names, errorAttr)
 	}
-	for name := range t.attributes(img) {
+	for key := range t.describe(img).Fields() {
+		name := fieldPrefix + key
 		// The kernel takes no longer names, and ends each with a NUL.
 		if len(name) <= nameMax && !strings.Contains(name, "\x00") {
 			names = append(names, name)
@@ -116,10 +90,10 @@ func (t *tree) setxattr(ctx context.Context, id, name, value string, flags uint3
 		return errnoExists
 	case !there && flags&unix.XATTR_REPLACE != 0:
 		err = errNoAttr
-	case there && have == value && isFixed(key):
+	case there && have == value && metadata.IsFixed(key):
 		return 0 // who copies attributes sets all of them
 	default:
-		err = t.setAttr(ctx, id, func() (glanceapi.Change, error) { return attrChange(key, value) })
+		err = t.setAttr(ctx, id, func() (glanceapi.Change, error) { return metadata.AttrChange(key, value) })
 	}
 	return t.told("image/"+id, "set "+name+" of image "+id, err)
 }
@@ -136,18 +110,18 @@ func (t *tree) removexattr(ctx context.Context, id, name string) syscall.Errno {
 	case !there:
 		err = errNoAttr
 	default:
-		err = t.setAttr(ctx, id, func() (glanceapi.Change, error) { return attrRemoval(key) })
+		err = t.setAttr(ctx, id, func() (glanceapi.Change, error) { return metadata.AttrRemoval(key) })
 	}
 	return t.told("image/"+id, "remove "+name+" of image "+id, err)
 }
 
-// attribute returns what is known of an attribute of an image.
+// attribute returns what is known of an attribute of an image, which is a field of it.
 func (t *tree) attribute(ctx context.Context, id, name string) (value string, there bool, err error) {
 	img, err := t.catalog.Recall(ctx, id)
 	if err != nil {
 		return "", false, err
 	}
-	value, there = t.attributes(img)[name]
+	value, there = t.describe(img).Fields()[strings.TrimPrefix(name, fieldPrefix)]
 	return value, there, nil
 }
 

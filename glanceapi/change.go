@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"reflect"
 	"slices"
 )
 
@@ -25,6 +26,9 @@ type Change struct {
 	Set   map[string]string // properties that get a value
 	Unset []string          // properties that go, if they are there
 }
+
+// IsZero reports whether nothing is to become different.
+func (ch Change) IsZero() bool { return reflect.ValueOf(ch).IsZero() }
 
 // Update changes an image and returns it as it is then, all of the Change or
 // nothing. Nothing of the record but what the Change names is lost on v2;

@@ -20,6 +20,7 @@ func TestLayers(t *testing.T) {
 		"glancefs/glanceapi":        {"glancefs/", "github.com/hanwen/", "github.com/urfave/"},
 		"glancefs/glanceapi/server": {"glancefs/cache", "glancefs/fs", "github.com/hanwen/", "github.com/gophercloud/", "github.com/urfave/"},
 		"glancefs/fs/diskformat":    {"glancefs/", "github.com/"},
+		"glancefs/fs/metadata":      {"glancefs/fs/catalog", "glancefs/glanceapi/server", "github.com/hanwen/", "github.com/urfave/"},
 		"glancefs/fs/catalog":       {"glancefs/cache", "glancefs/fs", "glancefs/glanceapi/server", "github.com/hanwen/", "github.com/urfave/"},
 		"glancefs/fs":               {"glancefs/integration", "glancefs/fs/command", "glancefs/glanceapi/server", "glancefs/glanceapi/glancetest", "github.com/urfave/"},
 	} {

@@ -1,4 +1,4 @@
-package fs
+package metadata
 
 import (
 	"errors"
@@ -31,7 +31,7 @@ func TestParseQuery(t *testing.T) {
 		"sort_key=name,sort_dir=asc":       {Sort: "name", Ascending: true},
 		"sort_dir=desc,limit=7":            {Limit: 7},
 	} {
-		got, err := parseQuery(expr)
+		got, err := ParseQuery(expr)
 		if diff := cmp.Diff(want, got); err != nil || diff != "" {
 			t.Errorf("%s: %v\n%s", expr, err, diff)
 		}
@@ -42,35 +42,35 @@ func TestParseQuery(t *testing.T) {
 		"sort_key=owner", "sort_dir=up", "limit=0", "limit=-1", "limit=x", "limit=99999999999999999999", "name=%", "name=%zz",
 		"name=%00", "name=%ff", "property-%ff=x", "tag=",
 	} {
-		if q, err := parseQuery(expr); !errors.Is(err, iofs.ErrInvalid) {
+		if q, err := ParseQuery(expr); !errors.Is(err, iofs.ErrInvalid) {
 			t.Errorf("%q: %+v, %v", expr, q, err)
 		}
 	}
 }
 
 // FuzzQuery: whatever a directory of query/ is called, it is a query that the
-// client takes, or refused as EINVAL; and one that is taken has its own spelling.
+// client takes, or refused as invalid; and one that is taken has its own spelling.
 func FuzzQuery(f *testing.F) {
 	f.Add("name=disk,tag=a,tag=b,sort_key=size,sort_dir=asc,limit=3")
 	f.Add("property-a%3Db=c%2C%C3%A9,size_min=0,size_max=9,is_public=1")
 	f.Add("visibility=all,member_status=pending,owner=x,protected=false,status=active")
 	f.Fuzz(func(t *testing.T, expr string) {
-		q, err := parseQuery(expr)
+		q, err := ParseQuery(expr)
 		if err != nil {
-			if errno, known := errnoOf(err); !known || errno.Error() != "invalid argument" {
+			if !errors.Is(err, iofs.ErrInvalid) {
 				t.Fatalf("%q: %v", expr, err)
 			}
 			return
 		}
 		if q.Name != "" {
-			again, err := parseQuery("name=" + strings.ReplaceAll(url.PathEscape(q.Name), ",", "%2C"))
+			again, err := ParseQuery("name=" + strings.ReplaceAll(url.PathEscape(q.Name), ",", "%2C"))
 			if err != nil || again.Name != q.Name {
 				t.Fatalf("%q is not to be asked for: %q, %v", q.Name, again.Name, err)
 			}
 		}
 		for key, value := range q.Properties {
 			escape := func(s string) string { return strings.NewReplacer(",", "%2C", "=", "%3D").Replace(url.PathEscape(s)) }
-			again, err := parseQuery(propertyPrefix + escape(key) + "=" + escape(value))
+			again, err := ParseQuery(propertyPrefix + escape(key) + "=" + escape(value))
 			if err != nil || again.Properties[key] != value || len(again.Properties) != 1 {
 				t.Fatalf("%q=%q: %+v, %v", key, value, again, err)
 			}

@@ -1,4 +1,4 @@
-package fs
+package metadata
 
 import (
 	"bytes"
@@ -9,18 +9,19 @@ import (
 	iofs "io/fs"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"glancefs/cache"
 	"glancefs/fs/diskformat"
 	"glancefs/glanceapi"
 )
 
-// A wish is what is asked for of an image that is yet to be made, in the words
+// A Wish is what is asked for of an image that is yet to be made, in the words
 // of meta.json.
-type wish struct {
+type Wish struct {
 	glanceapi.NewImage
 	public    *bool  // is_public, where that is given
-	size      *int64 // of the data, where that is given
+	Size      *int64 // of the data, where that is given
 	checksum  string
 	hashAlgo  string
 	hashValue string
@@ -29,7 +30,7 @@ type wish struct {
 
 // field returns where the value of a key goes; a nil place is that of a key that
 // has no say, because the service decides. ok is false for any other key.
-func (w *wish) field(key string) (place any, ok bool) {
+func (w *Wish) field(key string) (place any, ok bool) {
 	switch key {
 	case "id":
 		return &w.ID, true
@@ -60,7 +61,7 @@ func (w *wish) field(key string) (place any, ok bool) {
 	case "type":
 		return &w.Type, true
 	case "size":
-		return &w.size, true
+		return &w.Size, true
 	case "checksum":
 		return &w.checksum, true
 	case "hash_algo":
@@ -74,7 +75,7 @@ func (w *wish) field(key string) (place any, ok bool) {
 }
 
 // set takes the value of a key. One that is null says nothing.
-func (w *wish) set(key string, value json.RawMessage) error {
+func (w *Wish) set(key string, value json.RawMessage) error {
 	place, ok := w.field(key)
 	switch {
 	case key == "properties":
@@ -92,7 +93,7 @@ func (w *wish) set(key string, value json.RawMessage) error {
 
 // setProperties takes properties. Those of the service have no say: they came with
 // the meta.json of another image.
-func (w *wish) setProperties(value json.RawMessage) error {
+func (w *Wish) setProperties(value json.RawMessage) error {
 	var all map[string]*string
 	if err := json.Unmarshal(value, &all); err != nil {
 		return notThat("properties", value)
@@ -105,21 +106,21 @@ func (w *wish) setProperties(value json.RawMessage) error {
 	return nil
 }
 
-func (w *wish) setProperty(key, value string) {
+func (w *Wish) setProperty(key, value string) {
 	if w.Properties == nil {
 		w.Properties = make(map[string]string)
 	}
 	w.Properties[key] = value
 }
 
-// read takes in a file of metadata: the JSON object that meta.json has, of
+// Read takes in a file of metadata: the JSON object that meta.json has, of
 // which any key may be missing, and store and type besides.
-func (w *wish) read(r io.Reader) error {
-	b, err := io.ReadAll(io.LimitReader(r, maxText+1))
+func (w *Wish) Read(r io.Reader) error {
+	b, err := io.ReadAll(io.LimitReader(r, MaxText+1))
 	if err != nil {
 		return err
 	}
-	keys, err := object(b)
+	keys, err := Parse(b)
 	if err != nil {
 		return fmt.Errorf("metadata: %w", err)
 	}
@@ -128,12 +129,15 @@ func (w *wish) read(r io.Reader) error {
 			return err
 		}
 	}
-	return w.check()
+	return w.Check()
 }
 
-// setAttr takes the value of an extended attribute: a key of meta.json, or a
+// SetAttr takes the value of an extended attribute: a key of meta.json, or a
 // property.
-func (w *wish) setAttr(key, value string) error {
+func (w *Wish) SetAttr(key, value string) error {
+	if !utf8.ValidString(key + value) {
+		return notText(key)
+	}
 	place, ok := w.field(key)
 	if !ok {
 		w.setProperty(key, value)
@@ -152,15 +156,15 @@ func (w *wish) setAttr(key, value string) error {
 	return w.set(key, json.RawMessage(bytes.TrimSpace([]byte(value))))
 }
 
-// check refuses what contradicts itself, or cannot be.
-func (w *wish) check() error {
+// Check refuses what contradicts itself, or cannot be.
+func (w *Wish) Check() error {
 	invalid := func(format string, args ...any) error {
 		return fmt.Errorf(format+": %w", append(args, iofs.ErrInvalid)...)
 	}
 	switch {
 	case w.MinDisk < 0 || w.MinRAM < 0:
 		return invalid("min_disk and min_ram cannot be negative")
-	case w.size != nil && *w.size < 0:
+	case w.Size != nil && *w.Size < 0:
 		return invalid("size cannot be negative")
 	case w.public != nil && w.Visibility != "" && *w.public != (w.Visibility == "public"):
 		return invalid("is_public is %t and visibility %s", *w.public, w.Visibility)
@@ -170,9 +174,9 @@ func (w *wish) check() error {
 	return nil
 }
 
-// settle fills in what was left open: the name, who sees the image, and what f,
+// Settle fills in what was left open: the name, who sees the image, and what f,
 // the format of its data, says.
-func (w *wish) settle(name string, f diskformat.Format) {
+func (w *Wish) Settle(name string, f diskformat.Format) {
 	w.Name = cmp.Or(w.Name, name)
 	switch {
 	case w.Visibility != "":
@@ -185,30 +189,30 @@ func (w *wish) settle(name string, f diskformat.Format) {
 		w.DiskFormat, w.guess = f.Disk, f.Disk
 	}
 	if w.DiskFormat != "" && w.ContainerFormat == "" {
-		w.ContainerFormat = containerOf(w.DiskFormat)
+		w.ContainerFormat = ContainerOf(w.DiskFormat)
 	}
 }
 
-// guessed reports whether the disk format is this one by its looks only.
-func (w *wish) guessed(disk string) bool { return w.guess == disk }
+// Guessed reports whether the disk format is this one by its looks only.
+func (w *Wish) Guessed(disk string) bool { return w.guess == disk }
 
-// containerOf is the container format that goes with a disk format: the Amazon
+// ContainerOf is the container format that goes with a disk format: the Amazon
 // ones come together.
-func containerOf(disk string) string {
+func ContainerOf(disk string) string {
 	if slices.Contains([]string{"ami", "aki", "ari"}, disk) {
 		return disk
 	}
 	return "bare"
 }
 
-// digests are what the data has to match.
-func (w *wish) digests() []cache.Digest {
+// Digests are what the data has to match.
+func (w *Wish) Digests() []cache.Digest {
 	var all []cache.Digest
 	if w.checksum != "" {
 		all = append(all, cache.Digest{Algo: "md5", Value: strings.ToLower(w.checksum)})
 	}
 	if w.hashValue != "" {
-		all = append(all, cache.Digest{Algo: cmp.Or(w.hashAlgo, defaultHash), Value: strings.ToLower(w.hashValue)})
+		all = append(all, cache.Digest{Algo: cmp.Or(w.hashAlgo, DefaultHash), Value: strings.ToLower(w.hashValue)})
 	}
 	return all
 }

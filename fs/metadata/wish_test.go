@@ -1,4 +1,4 @@
-package fs
+package metadata
 
 import (
 	"errors"
@@ -34,12 +34,12 @@ func TestWish(t *testing.T) {
 		`{"visibility": "public", "is_public": null}`:        {Name: "file", Visibility: "public", DiskFormat: "qcow2", ContainerFormat: "bare"},
 		`{"name": "", "min_disk": 0, "hash_algo": "sha999"}`: {Name: "file", Visibility: "private", DiskFormat: "qcow2", ContainerFormat: "bare"},
 	} {
-		w := new(wish)
-		if err := w.read(strings.NewReader(text)); err != nil {
+		w := new(Wish)
+		if err := w.Read(strings.NewReader(text)); err != nil {
 			t.Errorf("%s: %v", text, err)
 			continue
 		}
-		w.settle("file", qcow2)
+		w.Settle("file", qcow2)
 		if diff := cmp.Diff(want, w.NewImage); diff != "" {
 			t.Errorf("%s: %s", text, diff)
 		}
@@ -51,9 +51,9 @@ func TestWishRefused(t *testing.T) {
 		``, `{`, `[]`, `"x"`, `null`, `{} {}`, `{"nosuch": 1}`, `{"name": 1}`, `{"min_disk": "1"}`, `{"min_disk": -1}`, `{"min_ram": 1.5}`,
 		`{"size": -1e3}`, `{"size": -1}`, `{"tags": "x"}`, `{"tags": [1]}`, `{"properties": {"x": 1}}`, `{"properties": []}`, `{"protected": "yes"}`,
 		`{"visibility": "private", "is_public": true}`, `{"hash_algo": "sha999", "hash_value": "00"}`, "{\"name\": \"\xff\"}",
-		`{"name": "` + strings.Repeat("x", maxText) + `"}`,
+		`{"name": "` + strings.Repeat("x", MaxText) + `"}`,
 	} {
-		if err := new(wish).read(strings.NewReader(text)); !errors.Is(err, iofs.ErrInvalid) {
+		if err := new(Wish).Read(strings.NewReader(text)); !errors.Is(err, iofs.ErrInvalid) {
 			t.Errorf("%.50q: %v", text, err)
 		}
 	}
@@ -61,24 +61,24 @@ func TestWishRefused(t *testing.T) {
 
 // TestWishAttributes: an attribute is a key of meta.json, or else a property.
 func TestWishAttributes(t *testing.T) {
-	w := new(wish)
+	w := new(Wish)
 	for key, value := range map[string]string{
 		"name": "n", "min_disk": " 3 ", "protected": "true", "tags": "a,b,,c", "os_distro": "debian", "status": "whatever",
 		"size": "5", "checksum": "AB", "hash_value": "CD", "properties": "p",
 	} {
-		if err := w.setAttr(key, value); err != nil {
+		if err := w.SetAttr(key, value); err != nil {
 			t.Errorf("%s: %v", key, err)
 		}
 	}
 	want := glanceapi.NewImage{Name: "n", MinDisk: 3, Protected: true, Tags: []string{"a", "b", "c"}, Properties: map[string]string{"os_distro": "debian", "properties": "p"}}
-	if diff := cmp.Diff(want, w.NewImage); diff != "" || w.size == nil || *w.size != 5 {
-		t.Errorf("%s, size %v", diff, w.size)
+	if diff := cmp.Diff(want, w.NewImage); diff != "" || w.Size == nil || *w.Size != 5 {
+		t.Errorf("%s, size %v", diff, w.Size)
 	}
-	if diff := cmp.Diff([]cache.Digest{{Algo: "md5", Value: "ab"}, {Algo: "sha512", Value: "cd"}}, w.digests()); diff != "" {
+	if diff := cmp.Diff([]cache.Digest{{Algo: "md5", Value: "ab"}, {Algo: "sha512", Value: "cd"}}, w.Digests()); diff != "" {
 		t.Error(diff)
 	}
 	for key, value := range map[string]string{"min_disk": "much", "protected": "yes", "size": ""} {
-		if err := w.setAttr(key, value); !errors.Is(err, iofs.ErrInvalid) {
+		if err := w.SetAttr(key, value); !errors.Is(err, iofs.ErrInvalid) {
 			t.Errorf("%s=%s: %v", key, value, err)
 		}
 	}

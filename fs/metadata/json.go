@@ -1,4 +1,8 @@
-package fs
+// Package metadata is how images, their members, and what is asked for of them are
+// written as text: meta.json and its keys, extended attributes, and the names of
+// queries. It reads strictly: what it does not take is io/fs.ErrInvalid, and says why.
+// It knows nothing of files and sends nothing.
+package metadata
 
 import (
 	"bytes"
@@ -9,13 +13,13 @@ import (
 	"unicode/utf8"
 )
 
-// maxText bounds, in bytes, what is read or written of one file of JSON: a
+// MaxText bounds, in bytes, what is read or written of one file of JSON: a
 // hundred times what an image with all its properties has.
-const maxText = 1 << 20
+const MaxText = 1 << 20
 
-// encodeJSON is how all JSON of the tree is written: two spaces of indent, one
+// Encode is how all JSON of the tree is written: two spaces of indent, one
 // newline at the end, and no escapes that only HTML needs.
-func encodeJSON(v any) ([]byte, error) {
+func Encode(v any) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
@@ -31,8 +35,8 @@ func decodeJSON(b []byte, v any) error {
 	var syntax *json.SyntaxError
 	var kind *json.UnmarshalTypeError
 	switch {
-	case len(b) > maxText:
-		return fmt.Errorf("more than %d bytes: %w", maxText, iofs.ErrInvalid)
+	case len(b) > MaxText:
+		return fmt.Errorf("more than %d bytes: %w", MaxText, iofs.ErrInvalid)
 	case !utf8.Valid(b):
 		return fmt.Errorf("%s: not UTF-8: %w", position(b, validUpTo(b)), iofs.ErrInvalid)
 	case errors.As(err, &syntax):
@@ -66,9 +70,9 @@ func position(b []byte, off int) string {
 	return fmt.Sprintf("line %d, column %d", bytes.Count(before, []byte("\n"))+1, utf8.RuneCount(before[line:])+1)
 }
 
-// object reads a JSON object of metadata, of which any key may be missing.
-func object(b []byte) (map[string]json.RawMessage, error) {
-	var keys map[string]json.RawMessage
+// Parse reads a JSON Parse of metadata, of which any key may be missing.
+func Parse(b []byte) (Document, error) {
+	var keys Document
 	if err := decodeJSON(b, &keys); err != nil {
 		return nil, err
 	}

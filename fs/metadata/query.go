@@ -1,4 +1,4 @@
-package fs
+package metadata
 
 import (
 	"fmt"
@@ -15,10 +15,10 @@ import (
 // propertyPrefix makes the key of a condition of a property's key.
 const propertyPrefix = "property-"
 
-// parseQuery reads the name of a directory in query/: key=value, separated by
+// ParseQuery reads the name of a directory in query/: key=value, separated by
 // commas, percent-encoded where they have such characters themselves, or those
 // that no file name has. A condition comes once, but for tag.
-func parseQuery(expr string) (glanceapi.Query, error) {
+func ParseQuery(expr string) (glanceapi.Query, error) {
 	var q glanceapi.Query
 	seen := map[string]bool{}
 	for _, term := range strings.Split(expr, ",") {

@@ -1,4 +1,4 @@
-package fs
+package metadata
 
 import (
 	"bytes"
@@ -48,7 +48,7 @@ func (r *revised) set(key string, value json.RawMessage) error {
 	case "tags":
 		return take(&r.Tags, key, value, false)
 	}
-	if !isFixed(key) {
+	if !IsFixed(key) {
 		return noSuchKey(key)
 	}
 	return fmt.Errorf("%s cannot be changed: %w", key, iofs.ErrInvalid)
@@ -57,7 +57,7 @@ func (r *revised) set(key string, value json.RawMessage) error {
 // fixedKeys are the keys of meta.json that only the service changes.
 var fixedKeys = []string{"id", "status", "size", "virtual_size", "checksum", "hash_algo", "hash_value", "created_at", "updated_at"}
 
-func isFixed(key string) bool { return slices.Contains(fixedKeys, key) }
+func IsFixed(key string) bool { return slices.Contains(fixedKeys, key) }
 
 // take decodes the value of a key to where it belongs.
 func take[T any](place **T, key string, value json.RawMessage, none bool) error {
@@ -100,7 +100,7 @@ func (r *revised) setProperties(value, old json.RawMessage) error {
 		}
 	}
 	for key, v := range now {
-		if _, there := before[key]; !there && string(v) == "null" || same(v, before[key]) {
+		if _, there := before[key]; !there && string(v) == "null" || Same(v, before[key]) {
 			continue
 		}
 		if err := r.setProperty(key, v); err != nil {
@@ -129,17 +129,17 @@ func (r *revised) settle() error {
 	return nil
 }
 
-// A document is meta.json, by its keys.
-type document map[string]json.RawMessage
+// A Document is meta.json, by its keys.
+type Document map[string]json.RawMessage
 
-// since returns what has become different from old to d. Keys that d does not
+// Since returns what has become different from old to d. Keys that d does not
 // have stay as they are.
-func (d document) since(old document) (glanceapi.Change, error) {
+func (d Document) Since(old Document) (glanceapi.Change, error) {
 	var r revised
 	for _, key := range slices.Sorted(maps.Keys(d)) {
 		value, err := d[key], error(nil)
 		switch {
-		case same(value, old[key]):
+		case Same(value, old[key]):
 		case key == "properties":
 			err = r.setProperties(value, old[key])
 		default:
@@ -153,20 +153,20 @@ func (d document) since(old document) (glanceapi.Change, error) {
 	return r.Change, err
 }
 
-// agrees reports whether d says nothing else than now, as far as it can be
+// Agrees reports whether d says nothing else than now, as far as it can be
 // changed.
-func (d document) agrees(now document) bool {
+func (d Document) Agrees(now Document) bool {
 	for key, value := range d {
-		if !isFixed(key) && !same(value, now[key]) {
+		if !IsFixed(key) && !Same(value, now[key]) {
 			return false
 		}
 	}
 	return true
 }
 
-// nearest returns the one of several documents from which d differs least; the
+// Nearest returns the one of several documents from which d differs least; the
 // first of those that are alike in that, and nil of none.
-func (d document) nearest(all []document) (found document) {
+func (d Document) Nearest(all []Document) (found Document) {
 	least := 0
 	for _, old := range all {
 		if n := d.differences(old); found == nil || n < least {
@@ -178,10 +178,10 @@ func (d document) nearest(all []document) (found document) {
 
 // differences counts what is different from old in d, as far as it can be changed;
 // each property counts.
-func (d document) differences(old document) (n int) {
+func (d Document) differences(old Document) (n int) {
 	for key, value := range d {
 		switch {
-		case isFixed(key) || same(value, old[key]):
+		case IsFixed(key) || Same(value, old[key]):
 		case key == "properties":
 			n += differing(value, old[key])
 		default:
@@ -198,7 +198,7 @@ func differing(a, b json.RawMessage) (n int) {
 		return 1
 	}
 	for key, value := range now {
-		if !same(value, before[key]) {
+		if !Same(value, before[key]) {
 			n++
 		}
 	}
@@ -210,8 +210,8 @@ func differing(a, b json.RawMessage) (n int) {
 	return n
 }
 
-// same reports whether two values of JSON mean the same, however they are written.
-func same(a, b json.RawMessage) bool {
+// Same reports whether two values of JSON mean the Same, however they are written.
+func Same(a, b json.RawMessage) bool {
 	if bytes.Equal(a, b) {
 		return true
 	}
@@ -219,9 +219,9 @@ func same(a, b json.RawMessage) bool {
 	return json.Unmarshal(a, &v) == nil && json.Unmarshal(b, &w) == nil && reflect.DeepEqual(v, w)
 }
 
-// attrChange is what setting an extended attribute of an image changes: a key of
+// AttrChange is what setting an extended attribute of an image changes: a key of
 // meta.json, or a property.
-func attrChange(key, value string) (glanceapi.Change, error) {
+func AttrChange(key, value string) (glanceapi.Change, error) {
 	var r revised
 	if !utf8.ValidString(key + value) {
 		return r.Change, notText(key)
@@ -234,7 +234,7 @@ func attrChange(key, value string) (glanceapi.Change, error) {
 	case "is_public", "protected", "hidden", "min_disk", "min_ram":
 		raw = json.RawMessage(strings.TrimSpace(value))
 	default:
-		if !isFixed(key) {
+		if !IsFixed(key) {
 			r.Set = map[string]string{key: value}
 			return r.Change, err
 		}
@@ -248,8 +248,8 @@ func attrChange(key, value string) (glanceapi.Change, error) {
 	return r.Change, err
 }
 
-// attrRemoval is what taking an extended attribute away changes.
-func attrRemoval(key string) (glanceapi.Change, error) {
+// AttrRemoval is what taking an extended attribute away changes.
+func AttrRemoval(key string) (glanceapi.Change, error) {
 	var r revised
 	value := json.RawMessage("null")
 	switch key {
@@ -257,7 +257,7 @@ func attrRemoval(key string) (glanceapi.Change, error) {
 		value = json.RawMessage("[]")
 	case "name", "visibility", "owner", "disk_format", "container_format", "is_public", "protected", "hidden", "min_disk", "min_ram":
 	default:
-		if !isFixed(key) {
+		if !IsFixed(key) {
 			r.Unset = []string{key}
 			return r.Change, nil
 		}

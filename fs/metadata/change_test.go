@@ -1,4 +1,4 @@
-package fs
+package metadata
 
 import (
 	"encoding/json"
@@ -16,9 +16,9 @@ const described = `{"id": "1", "name": "disk", "status": "active", "visibility":
 	"hidden": false, "owner": null, "size": 5, "disk_format": "raw", "container_format": "bare", "min_disk": 0, "min_ram": 64,
 	"tags": ["a", "b"], "updated_at": "2026-01-02T03:04:05Z", "properties": {"os": "debian", "arch": "x86"}}`
 
-func documentOf(t *testing.T, text string) document {
+func documentOf(t *testing.T, text string) Document {
 	t.Helper()
-	d, err := object([]byte(text))
+	d, err := Parse([]byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func TestSince(t *testing.T) {
 		"no properties":      {`{"properties": {}}`, glanceapi.Change{Unset: []string{"arch", "os"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := documentOf(t, c.text).since(old)
+			got, err := documentOf(t, c.text).Since(old)
 			if diff := cmp.Diff(c.want, got); err != nil || diff != "" {
 				t.Errorf("%v\n%s", err, diff)
 			}
@@ -61,7 +61,7 @@ func TestSince(t *testing.T) {
 		`{"min_disk": 1.5}`, `{"min_disk": 1e99}`, `{"properties": null}`, `{"properties": []}`, `{"properties": {"n": 1}}`,
 		`{"is_public": true, "visibility": "shared"}`, `{"is_public": null}`,
 	} {
-		if ch, err := documentOf(t, text).since(old); !errors.Is(err, iofs.ErrInvalid) {
+		if ch, err := documentOf(t, text).Since(old); !errors.Is(err, iofs.ErrInvalid) {
 			t.Errorf("%s: %+v, %v", text, ch, err)
 		}
 	}
@@ -72,7 +72,7 @@ func TestSince(t *testing.T) {
 func TestSinceHalf(t *testing.T) {
 	d := documentOf(t, described)
 	d["is_public"] = json.RawMessage("true")
-	if ch, err := d.since(documentOf(t, described)); err != nil || ch.Visibility == nil || *ch.Visibility != "public" {
+	if ch, err := d.Since(documentOf(t, described)); err != nil || ch.Visibility == nil || *ch.Visibility != "public" {
 		t.Errorf("%+v, %v", ch, err)
 	}
 }
@@ -82,7 +82,7 @@ func TestSinceHalf(t *testing.T) {
 func TestSinceOfService(t *testing.T) {
 	old := documentOf(t, `{"properties": {"os": "debian", "stores": "fast", "os_glance_failed_import": ""}}`)
 	want := glanceapi.Change{Set: map[string]string{"v": "1"}, Unset: []string{"os"}}
-	got, err := documentOf(t, `{"properties": {"v": "1"}}`).since(old)
+	got, err := documentOf(t, `{"properties": {"v": "1"}}`).Since(old)
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("%v\n%s", err, diff)
 	}
@@ -101,45 +101,45 @@ func TestAttributeChange(t *testing.T) {
 		{"is_public", "false", glanceapi.Change{Visibility: new("private")}},
 		{"os_distro", "true", glanceapi.Change{Set: map[string]string{"os_distro": "true"}}},
 	} {
-		got, err := attrChange(c.key, c.value)
+		got, err := AttrChange(c.key, c.value)
 		if diff := cmp.Diff(c.want, got); err != nil || diff != "" {
 			t.Errorf("%s=%s: %v\n%s", c.key, c.value, err, diff)
 		}
 	}
 	for key, value := range map[string]string{"size": "1", "id": "1", "protected": "perhaps", "min_ram": "many", "hidden": "", "name": "\xff", "tags": "a,\xff", "os_\xff": "x", "os": "\xff"} {
-		if ch, err := attrChange(key, value); !errors.Is(err, iofs.ErrInvalid) {
+		if ch, err := AttrChange(key, value); !errors.Is(err, iofs.ErrInvalid) {
 			t.Errorf("%s=%s: %+v, %v", key, value, ch, err)
 		}
 	}
-	if got, err := attrRemoval("os_distro"); err != nil || len(got.Unset) != 1 {
+	if got, err := AttrRemoval("os_distro"); err != nil || len(got.Unset) != 1 {
 		t.Errorf("%+v, %v", got, err)
 	}
 	for _, key := range []string{"protected", "size", "visibility"} {
-		if ch, err := attrRemoval(key); !errors.Is(err, iofs.ErrInvalid) {
+		if ch, err := AttrRemoval(key); !errors.Is(err, iofs.ErrInvalid) {
 			t.Errorf("%s removed: %+v, %v", key, ch, err)
 		}
 	}
 }
 
-// FuzzSince: whatever is written to meta.json, it is refused as EINVAL or is a
+// FuzzSince: whatever is written to meta.json, it is refused as invalid or is a
 // change; and what says the same as before is none.
 func FuzzSince(f *testing.F) {
 	f.Add([]byte(described), []byte(`{"name": "new", "properties": {"os": null, "v": "1"}, "tags": []}`))
 	f.Add([]byte(`{"properties": {"a": "1"}}`), []byte(`{"properties": {"b": "1"}, "is_public": true}`))
 	f.Fuzz(func(t *testing.T, before, after []byte) {
-		old, err := object(before)
+		old, err := Parse(before)
 		if err != nil {
 			return
 		}
-		if n := document(old).differences(old); n != 0 {
+		if n := old.differences(old); n != 0 {
 			t.Fatalf("%d differences from itself", n)
 		}
-		if ch, err := document(old).since(old); err != nil || !isNothing(ch) {
+		if ch, err := old.Since(old); err != nil || !ch.IsZero() {
 			t.Fatalf("a change from itself: %+v, %v", ch, err)
 		}
-		d, err := object(after)
+		d, err := Parse(after)
 		if err == nil {
-			_, err = document(d).since(old)
+			_, err = d.Since(old)
 		}
 		if err != nil && !errors.Is(err, iofs.ErrInvalid) {
 			t.Fatal(err)
