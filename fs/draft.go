@@ -4,11 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	iofs "io/fs"
 	"os"
 	"path/filepath"
 	"sync"
+
+	"glancefs/fs/disk"
+	"glancefs/fs/publish"
 )
 
 // A draft is a file that is not an image yet: bytes on the disk of the cache,
@@ -48,7 +50,6 @@ type about struct {
 const (
 	draftSuffix = ".data"
 	aboutSuffix = ".json"
-	halfSuffix  = ".tmp" // what is being written
 )
 
 func newDraft(dir, id string, a about) *draft {
@@ -60,7 +61,7 @@ func (d *draft) identity() identity { return identity{"draft", d.id} }
 
 // createDraft makes a draft without bytes on disk, and opens these.
 func createDraft(dir string, a about) (*draft, *os.File, error) {
-	d := newDraft(dir, newUUID(), a)
+	d := newDraft(dir, publish.NewUUID(), a)
 	f, err := os.OpenFile(d.path(), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, nil, ofTheDisk(err)
@@ -114,7 +115,7 @@ func (d *draft) save(durable bool) error {
 	if err != nil || gone {
 		return err
 	}
-	return replaceFile(filepath.Join(d.dir, d.id+aboutSuffix), durable, all(b))
+	return disk.Replace(filepath.Join(d.dir, d.id+aboutSuffix), durable, disk.All(b))
 }
 
 // sync makes d as it is now survive the power. f is its bytes.
@@ -230,44 +231,5 @@ func (d *draft) drained(ctx context.Context, count *int) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-	}
-}
-
-// replaceFile makes path what write writes, or leaves what was there. durable is
-// for the power to go off.
-func replaceFile(path string, durable bool, write func(io.Writer) error) error {
-	half := path + halfSuffix
-	os.Remove(half) // one of an earlier process, or what somebody else has put there
-	f, err := os.OpenFile(half, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	err = write(f)
-	if err == nil && durable {
-		err = f.Sync()
-	}
-	err = errors.Join(err, f.Close())
-	if err == nil {
-		err = os.Rename(half, path)
-	}
-	if err != nil {
-		os.Remove(half)
-		return err
-	}
-	if !durable {
-		return nil
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
-}
-
-// all writes b.
-func all(b []byte) func(io.Writer) error {
-	return func(w io.Writer) error {
-		_, err := w.Write(b)
-		return err
 	}
 }

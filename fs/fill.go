@@ -6,8 +6,7 @@ import (
 	iofs "io/fs"
 	"time"
 
-	"glancefs/fs/diskformat"
-	"glancefs/fs/metadata"
+	"glancefs/fs/publish"
 	"glancefs/glanceapi"
 )
 
@@ -58,10 +57,10 @@ func (in *incoming) leaveOut(d *draft) {
 
 // startFill sends a draft as the data of its queued image.
 func (in *incoming) startFill(d *draft) (*upload, error) {
-	return in.begin(d, &upload{}, func(ctx context.Context, u *upload, s *spool) (glanceapi.Image, error) {
+	return in.begin(d, &upload{}, func(ctx context.Context, u *upload, s *publish.Spool) (glanceapi.Image, error) {
 		image := d.known().Image
 		if d.known().Tried != "" {
-			if img, done, err := in.earlier(ctx, image, s); done || err != nil {
+			if img, done, err := in.publisher.Earlier(ctx, image, s); done || err != nil {
 				return img, err
 			}
 		}
@@ -69,7 +68,7 @@ func (in *incoming) startFill(d *draft) (*upload, error) {
 			return glanceapi.Image{}, err
 		}
 		defer in.slots.Release(1)
-		if err := in.setFormats(ctx, image, s); err != nil {
+		if err := in.publisher.SetFormats(ctx, image, s); err != nil {
 			return glanceapi.Image{}, err
 		}
 		if err := d.tell(func(a *about) { a.Tried = image }); err != nil {
@@ -77,52 +76,6 @@ func (in *incoming) startFill(d *draft) (*upload, error) {
 		}
 		return in.send(ctx, image, "", u, s)
 	})
-}
-
-// earlier finds out what became of the data that an earlier process has sent for a
-// queued image, once the service knows. done says that the image has it.
-func (in *incoming) earlier(ctx context.Context, image string, s *spool) (img glanceapi.Image, done bool, err error) {
-	for begun := time.Now(); ; {
-		img, err := in.t.service.Image(ctx, image)
-		switch {
-		case err != nil:
-			return img, false, err
-		case img.Status == "active":
-			img, err = in.compare(ctx, image, s)
-			return img, err == nil, err
-		case img.Status != "saving" || time.Since(begun) > comeLimit:
-			return img, false, nil
-		}
-		select {
-		case <-time.After(activePause):
-		case <-ctx.Done():
-			return img, false, context.Cause(ctx)
-		}
-	}
-}
-
-// setFormats gives a queued image the formats that it lacks, without which no
-// service takes its data.
-func (in *incoming) setFormats(ctx context.Context, image string, s *spool) error {
-	f, err := diskformat.Sniff(s.file, s.size)
-	if err != nil {
-		return err
-	}
-	img, err := in.t.service.Image(ctx, image)
-	if err != nil || img.DiskFormat != "" && img.ContainerFormat != "" {
-		return err
-	}
-	var ch glanceapi.Change
-	if img.DiskFormat == "" {
-		img.DiskFormat = f.Disk
-		ch.DiskFormat = &f.Disk
-	}
-	if img.ContainerFormat == "" {
-		container := metadata.ContainerOf(img.DiskFormat)
-		ch.ContainerFormat = &container
-	}
-	_, err = in.t.service.Update(ctx, image, ch)
-	return err
 }
 
 // refill finds out what became of the data of a queued image whose upload was
@@ -160,9 +113,9 @@ func (in *incoming) refill(image string, d *draft) {
 
 // filled returns nil if an image has the data of its draft, which is then done with.
 func (in *incoming) filled(d *draft) error {
-	u, err := in.begin(d, &upload{looks: true}, func(ctx context.Context, u *upload, s *spool) (glanceapi.Image, error) {
+	u, err := in.begin(d, &upload{looks: true}, func(ctx context.Context, u *upload, s *publish.Spool) (glanceapi.Image, error) {
 		u.stage.Store(stageChecking)
-		return in.compare(ctx, d.known().Image, s)
+		return in.publisher.Compare(ctx, d.known().Image, s)
 	})
 	if err != nil {
 		return err

@@ -7,10 +7,10 @@ import (
 	iofs "io/fs"
 	"syscall"
 
-	"glancefs/fs/catalog"
-
 	gofs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"glancefs/fs/catalog"
 )
 
 // imagesView shows the service's images by id. It lists what the service

@@ -16,6 +16,7 @@ import (
 
 	"glancefs/cache"
 	"glancefs/fs/ledger"
+	"glancefs/fs/publish"
 )
 
 // maxUploads is how many drafts are sent at a time. More would not make the link
@@ -29,14 +30,15 @@ const renameGrace = time.Second
 // incoming is what is in incoming/: drafts, links to the images they have
 // become, and the uploads between the two.
 type incoming struct {
-	t       *tree
-	dir     string          // of the drafts
-	ctx     context.Context // of the uploads
-	cancel  context.CancelCauseFunc
-	tidyCtx context.Context // of tidying, which has time until the next mount
-	endTidy context.CancelFunc
-	work    sync.WaitGroup // uploads, and tidying
-	slots   *semaphore.Weighted
+	t         *tree
+	dir       string // of the drafts, and what publisher keeps
+	publisher *publish.Publisher
+	ctx       context.Context // of the uploads
+	cancel    context.CancelCauseFunc
+	tidyCtx   context.Context // of tidying, which has time until the next mount
+	endTidy   context.CancelFunc
+	work      sync.WaitGroup // uploads, and tidying
+	slots     *semaphore.Weighted
 
 	mu        sync.Mutex              // taken before that of a draft
 	named     map[string]*draft       // by name
@@ -44,7 +46,7 @@ type incoming struct {
 	links     map[string]linked       // to images made since the mount, by name
 	watched   map[string]watched      // the drafts they were, by name
 	made      map[string]bool         // those images
-	unsettled []*attempt              // of which it is not known what became
+	unsettled []*publish.Attempt      // of which it is not known what became
 	became    map[uint64]*former      // what was a draft, by the number of its node
 	kept      map[string]*ledger.Line // of links, by name
 	tidying   bool
@@ -61,7 +63,7 @@ type linked struct{ image, path string }
 // newIncoming makes what is in incoming/ of what earlier mounts left in dir.
 func newIncoming(t *tree, dir string) (*incoming, error) {
 	in := &incoming{
-		t: t, dir: dir, slots: semaphore.NewWeighted(maxUploads), changed: t.started,
+		t: t, dir: dir, publisher: publish.New(t.service, dir, t.log), slots: semaphore.NewWeighted(maxUploads), changed: t.started,
 		named: make(map[string]*draft), filling: make(map[string]*draft),
 		links: make(map[string]linked), watched: make(map[string]watched), made: make(map[string]bool),
 		became: make(map[uint64]*former), kept: make(map[string]*ledger.Line),

@@ -10,6 +10,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"glancefs/fs/disk"
+	"glancefs/fs/publish"
 )
 
 // load takes in the drafts that earlier mounts have left.
@@ -65,7 +68,7 @@ func (in *incoming) clear() (ids []string, err error) {
 			if !ok {
 				continue
 			}
-		} else if !strings.HasSuffix(path, halfSuffix) {
+		} else if !strings.HasSuffix(path, disk.HalfSuffix) {
 			continue
 		}
 		if err := os.Remove(path); err != nil {
@@ -128,11 +131,11 @@ func (in *incoming) take(d *draft) {
 
 // resume looks after what was under way when an earlier mount ended.
 func (in *incoming) resume() {
-	attempts, err := loadAttempts(in.dir)
+	attempts, err := publish.LoadAttempts(in.dir)
 	if err != nil {
 		in.t.log.Error("what is kept of uploads cannot be read", "err", err)
 	}
-	attempts = slices.DeleteFunc(attempts, func(r *attempt) bool { return r.Endpoint != in.t.service.Endpoint() })
+	attempts = slices.DeleteFunc(attempts, func(r *publish.Attempt) bool { return r.Endpoint != in.t.service.Endpoint() })
 	in.later(attempts...)
 	in.mu.Lock() // those that go on take themselves out
 	defer in.mu.Unlock()

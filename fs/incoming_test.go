@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"glancefs/fs/publish"
 	"glancefs/glanceapi/glancetest"
 	"glancefs/glanceapi/server"
 )
@@ -91,7 +92,7 @@ func TestLoad(t *testing.T) {
 
 // A resumption is what is found after a crash, and what is to become of it.
 type resumption struct {
-	attempt
+	attempt  publish.Attempt
 	image    string // status at the service; "" for none
 	data     []byte // at the service
 	tried    string // the draft's
@@ -106,27 +107,27 @@ func TestResume(t *testing.T) {
 	const id, queued, active = someID, "queued", "active"
 	data := []byte("the bytes of a draft")
 	for name, c := range map[string]resumption{
-		"asked, and not made":          {attempt: attempt{State: attemptAsked}, tried: id},
-		"asked, and made":              {attempt: attempt{State: attemptAsked}, tried: id, image: queued},
-		"made":                         {attempt: attempt{State: attemptMade}, tried: id, image: queued},
-		"made, upload under way":       {attempt: attempt{State: attemptMade}, tried: id, image: "saving"},
-		"sent":                         {attempt: attempt{State: attemptMade}, tried: id, image: active, data: data, survives: true, becomes: true},
-		"sent, other bytes":            {attempt: attempt{State: attemptMade}, tried: id, image: active, data: []byte("the bytes of a drift")},
-		"sent, cut short":              {attempt: attempt{State: attemptMade}, tried: id, image: active, data: data[:5]},
-		"sent, and the draft changed":  {attempt: attempt{State: attemptMade}, image: active, data: data},
-		"copied, other bytes":          {attempt: attempt{State: attemptMade, Home: 1}, tried: id, image: active, data: []byte("something"), survives: true},
-		"copied, and no draft":         {attempt: attempt{State: attemptMade, Home: 1}, image: active, data: data, survives: true, noDraft: true},
-		"copied, sent":                 {attempt: attempt{State: attemptMade, Home: 1}, tried: id, image: active, data: data, survives: true, becomes: true},
-		"copied, not sent":             {attempt: attempt{State: attemptMade, Home: 1}, tried: id, image: queued},
-		"right":                        {attempt: attempt{State: attemptRight}, tried: id, image: active, data: data, survives: true, becomes: true},
-		"right, and the draft is gone": {attempt: attempt{State: attemptRight}, image: active, data: data, survives: true, noDraft: true},
-		"right, and the draft changed": {attempt: attempt{State: attemptRight}, image: active, data: []byte("something"), survives: true},
-		"right, and tried, and other":  {attempt: attempt{State: attemptRight}, tried: id, image: active, data: []byte("something"), survives: true},
-		"made, and the draft removed":  {attempt: attempt{State: attemptMade}, image: queued, noDraft: true},
-		"reserved, and not answered":   {attempt: attempt{State: attemptMade, As: "-"}, image: queued, noDraft: true},
-		"given id, of another":         {attempt: attempt{State: attemptAsked, Given: true}, tried: id, image: active, data: []byte("x"), survives: true},
-		"given id, made":               {attempt: attempt{State: attemptMade, Given: true}, tried: id, image: queued},
-		"another service's":            {attempt: attempt{State: attemptMade, Endpoint: "http://elsewhere"}, tried: id, image: queued, survives: true},
+		"asked, and not made":          {attempt: publish.Attempt{State: publish.Asked}, tried: id},
+		"asked, and made":              {attempt: publish.Attempt{State: publish.Asked}, tried: id, image: queued},
+		"made":                         {attempt: publish.Attempt{State: publish.Made}, tried: id, image: queued},
+		"made, upload under way":       {attempt: publish.Attempt{State: publish.Made}, tried: id, image: "saving"},
+		"sent":                         {attempt: publish.Attempt{State: publish.Made}, tried: id, image: active, data: data, survives: true, becomes: true},
+		"sent, other bytes":            {attempt: publish.Attempt{State: publish.Made}, tried: id, image: active, data: []byte("the bytes of a drift")},
+		"sent, cut short":              {attempt: publish.Attempt{State: publish.Made}, tried: id, image: active, data: data[:5]},
+		"sent, and the draft changed":  {attempt: publish.Attempt{State: publish.Made}, image: active, data: data},
+		"copied, other bytes":          {attempt: publish.Attempt{State: publish.Made, Home: 1}, tried: id, image: active, data: []byte("something"), survives: true},
+		"copied, and no draft":         {attempt: publish.Attempt{State: publish.Made, Home: 1}, image: active, data: data, survives: true, noDraft: true},
+		"copied, sent":                 {attempt: publish.Attempt{State: publish.Made, Home: 1}, tried: id, image: active, data: data, survives: true, becomes: true},
+		"copied, not sent":             {attempt: publish.Attempt{State: publish.Made, Home: 1}, tried: id, image: queued},
+		"right":                        {attempt: publish.Attempt{State: publish.Right}, tried: id, image: active, data: data, survives: true, becomes: true},
+		"right, and the draft is gone": {attempt: publish.Attempt{State: publish.Right}, image: active, data: data, survives: true, noDraft: true},
+		"right, and the draft changed": {attempt: publish.Attempt{State: publish.Right}, image: active, data: []byte("something"), survives: true},
+		"right, and tried, and other":  {attempt: publish.Attempt{State: publish.Right}, tried: id, image: active, data: []byte("something"), survives: true},
+		"made, and the draft removed":  {attempt: publish.Attempt{State: publish.Made}, image: queued, noDraft: true},
+		"reserved, and not answered":   {attempt: publish.Attempt{State: publish.Made, As: "-"}, image: queued, noDraft: true},
+		"given id, of another":         {attempt: publish.Attempt{State: publish.Asked, Given: true}, tried: id, image: active, data: []byte("x"), survives: true},
+		"given id, made":               {attempt: publish.Attempt{State: publish.Made, Given: true}, tried: id, image: queued},
+		"another service's":            {attempt: publish.Attempt{State: publish.Made, Endpoint: "http://elsewhere"}, tried: id, image: queued, survives: true},
 	} {
 		t.Run(name, func(t *testing.T) { c.test(t, data) })
 	}
@@ -161,7 +162,7 @@ func (c resumption) test(t *testing.T, data []byte) {
 			leave(t, filepath.Join(dir, "draft.json"), about{Name: "file", Tried: c.tried})
 		}
 	})
-	all, err := loadAttempts(in.dir)
+	all, err := publish.LoadAttempts(in.dir)
 	if err != nil || len(all) != 1 {
 		t.Fatal(all, err)
 	}
@@ -169,7 +170,7 @@ func (c resumption) test(t *testing.T, data []byte) {
 		in.resume()
 		in.stop()
 	} else {
-		all[0].since = time.Now().Add(-comeLimit)
+		all[0].Since = time.Time{}
 		if err := in.resolve(t.Context(), all[0]); err != nil {
 			t.Fatal(err)
 		}
@@ -200,12 +201,15 @@ func (c resumption) test(t *testing.T, data []byte) {
 // TestNotYet: an image that was asked for, and is not there, is waited for.
 func TestNotYet(t *testing.T) {
 	s := glancetest.New(t)
-	in := incomingOf(t, s, nil)
-	r, err := newAttempt(in.dir, attempt{Image: someID, Endpoint: s.URL, Draft: "d"})
-	if err != nil {
-		t.Fatal(err)
+	in := incomingOf(t, s, func(dir string) {
+		leave(t, filepath.Join(dir, "x.attempt"), publish.Attempt{Image: someID, Endpoint: s.URL, Draft: "d", State: publish.Asked})
+	})
+	all, err := publish.LoadAttempts(in.dir)
+	if err != nil || len(all) != 1 {
+		t.Fatal(all, err)
 	}
-	if err := in.resolve(t.Context(), r); !errors.Is(err, errMayCome) {
+	r := all[0]
+	if err := in.resolve(t.Context(), r); !errors.Is(err, publish.ErrMayCome) {
 		t.Error(err)
 	}
 	name := "late"

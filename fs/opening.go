@@ -14,6 +14,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
 
+	"glancefs/fs/disk"
 	"glancefs/fs/proc"
 )
 
@@ -155,7 +156,7 @@ func (o *opening) truncate(size int64) error {
 	return o.change(func() error {
 		err := o.file.Truncate(size)
 		if err == nil && size == 0 { // its writer begins anew
-			_ = damaged(o.file) // nor does it matter any more
+			_ = disk.Damaged(o.file) // nor does it matter any more
 			o.mu.Lock()
 			was := o.about.Damaged
 			o.missing, o.about.Damaged = gap{}, false

@@ -1,9 +1,10 @@
 package fs
 
 import (
-	"glancefs/fs/metadata"
 	"slices"
 	"sync"
+
+	"glancefs/fs/metadata"
 )
 
 const (

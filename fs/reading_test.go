@@ -2,8 +2,9 @@ package fs
 
 import (
 	"fmt"
-	"glancefs/fs/metadata"
 	"testing"
+
+	"glancefs/fs/metadata"
 )
 
 func documentOf(t *testing.T, text string) metadata.Document {

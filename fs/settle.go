@@ -9,6 +9,8 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 
+	"glancefs/fs/disk"
+	"glancefs/fs/publish"
 	"glancefs/glanceapi"
 )
 
@@ -22,7 +24,7 @@ const (
 )
 
 // undo removes an image that came to nothing, now or later.
-func (in *incoming) undo(r *attempt) {
+func (in *incoming) undo(r *publish.Attempt) {
 	in.mu.Lock()
 	left := in.left
 	in.mu.Unlock()
@@ -31,8 +33,8 @@ func (in *incoming) undo(r *attempt) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(in.ctx), undoLimit)
 	defer cancel()
-	err := in.unmake(ctx, r)
-	if err != nil && !errors.Is(err, errMayCome) {
+	err := in.publisher.Unmake(ctx, r)
+	if err != nil && !errors.Is(err, publish.ErrMayCome) {
 		in.t.log.Warn("the image service has an unfinished image, which will be removed later", "image", r.Image, "err", err)
 	}
 	if err != nil {
@@ -40,64 +42,8 @@ func (in *incoming) undo(r *attempt) {
 	}
 }
 
-// unmake removes an image that came to nothing. It returns an error if that has
-// to be tried again.
-func (in *incoming) unmake(ctx context.Context, r *attempt) error {
-	if r.Image == "" { // the service was to choose an id, and we do not know it
-		r.forget()
-		return nil
-	}
-	if r.Given && r.State == attemptAsked {
-		// The id was not ours to choose, so the image may not be ours to remove.
-		img, err := in.t.service.Image(ctx, r.Image)
-		switch {
-		case err != nil && !errors.Is(err, iofs.ErrNotExist):
-			return err
-		case err != nil && r.mayCome():
-			return errMayCome
-		case err != nil || img.Status != "queued":
-			r.forget()
-			return nil
-		}
-	}
-	if spared, err := in.spares(ctx, r); err != nil || spared {
-		return err
-	}
-	err := in.t.service.Delete(ctx, r.Image)
-	if errors.Is(err, iofs.ErrNotExist) && r.mayCome() {
-		return errMayCome
-	}
-	if err != nil && !errors.Is(err, iofs.ErrNotExist) {
-		if glanceapi.Temporary(err) || ctx.Err() != nil {
-			return err
-		}
-		in.t.log.Error("the image service does not remove an unfinished image", "image", r.Image, "err", err)
-	}
-	r.forget()
-	return nil
-}
-
-// spares reports whether the image of an attempt is left alone: in a copied directory,
-// one that is whole by now. The copy may be older than that, and glancefs, where it was
-// made, may have found the image to be right. Such an attempt is forgotten.
-func (in *incoming) spares(ctx context.Context, r *attempt) (bool, error) {
-	if !r.copied {
-		return false, nil
-	}
-	img, err := in.t.service.Image(ctx, r.Image)
-	if errors.Is(err, iofs.ErrNotExist) {
-		err = nil
-	}
-	if err != nil || img.Status != "active" {
-		return false, err
-	}
-	in.t.log.Warn("an image is kept whose upload a copied cache directory tells to have been cut off", "image", r.Image)
-	r.forget()
-	return true, nil
-}
-
 // later has attempts settled in the background.
-func (in *incoming) later(all ...*attempt) {
+func (in *incoming) later(all ...*publish.Attempt) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.unsettled = append(in.unsettled, all...)
@@ -109,11 +55,11 @@ func (in *incoming) later(all ...*attempt) {
 }
 
 // settled forgets an attempt that is settled.
-func (in *incoming) settled(r *attempt) {
-	r.forget()
+func (in *incoming) settled(r *publish.Attempt) {
+	r.Forget()
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.unsettled = slices.DeleteFunc(in.unsettled, func(o *attempt) bool { return o == r })
+	in.unsettled = slices.DeleteFunc(in.unsettled, func(o *publish.Attempt) bool { return o == r })
 }
 
 // settle removes what earlier uploads of a draft have left at the service.
@@ -125,8 +71,8 @@ func (in *incoming) settle(ctx context.Context, d *draft) error {
 		if r.Draft != d.id {
 			continue
 		}
-		err := in.unmake(ctx, r)
-		if errors.Is(err, errMayCome) {
+		err := in.publisher.Unmake(ctx, r)
+		if errors.Is(err, publish.ErrMayCome) {
 			continue // that is for tidy to wait for
 		}
 		if err != nil {
@@ -172,10 +118,10 @@ func (in *incoming) tidy() {
 // resolve finds out what became of an image whose upload was cut off, and ends
 // it: an image that is whole, and is what its draft is to become, takes the
 // draft's place; one that is not is removed.
-func (in *incoming) resolve(ctx context.Context, r *attempt) error {
+func (in *incoming) resolve(ctx context.Context, r *publish.Attempt) error {
 	img, err := in.t.service.Image(ctx, r.Image)
-	if errors.Is(err, iofs.ErrNotExist) && r.mayCome() {
-		return errMayCome
+	if errors.Is(err, iofs.ErrNotExist) && r.MayCome() {
+		return publish.ErrMayCome
 	}
 	if errors.Is(err, iofs.ErrNotExist) {
 		return nil
@@ -190,28 +136,28 @@ func (in *incoming) resolve(ctx context.Context, r *attempt) error {
 	if d != nil && d.uploading() {
 		return errBusy // it settles what was before it by itself
 	}
-	if r.State == attemptRight {
+	if r.State == publish.Right {
 		return nil
 	}
-	return in.unmake(ctx, r)
+	return in.publisher.Unmake(ctx, r)
 }
 
 // recover gives a draft's place to an image that was made of it, if that is so.
-func (in *incoming) recover(d *draft, r *attempt) error {
+func (in *incoming) recover(d *draft, r *publish.Attempt) error {
 	name, _ := unescapeName(r.As)
 	var undone error
-	u, err := in.begin(d, &upload{name: name, looks: true}, func(ctx context.Context, u *upload, s *spool) (glanceapi.Image, error) {
+	u, err := in.begin(d, &upload{name: name, looks: true}, func(ctx context.Context, u *upload, s *publish.Spool) (glanceapi.Image, error) {
 		u.stage.Store(stageChecking)
-		img, err := in.compare(ctx, r.Image, s)
+		img, err := in.publisher.Compare(ctx, r.Image, s)
 		switch {
 		case err == nil:
 			u.attempt = r
-			return img, r.become(attemptRight)
-		case errors.Is(err, errDamaged) && r.State != attemptRight:
-			undone = in.unmake(ctx, r)
-		case errors.Is(err, errNotSent) && r.State != attemptRight:
-			undone, err = in.unmake(ctx, r), errInterrupted
-		case errors.Is(err, errNotSent), errors.Is(err, iofs.ErrNotExist):
+			return img, r.Become(publish.Right)
+		case errors.Is(err, disk.ErrDamaged) && r.State != publish.Right:
+			undone = in.publisher.Unmake(ctx, r)
+		case errors.Is(err, publish.ErrNotSent) && r.State != publish.Right:
+			undone, err = in.publisher.Unmake(ctx, r), errInterrupted
+		case errors.Is(err, publish.ErrNotSent), errors.Is(err, iofs.ErrNotExist):
 			err = errInterrupted
 		}
 		return glanceapi.Image{}, err
@@ -220,7 +166,7 @@ func (in *incoming) recover(d *draft, r *attempt) error {
 		return err
 	}
 	<-u.done
-	if u.err == nil || isOneOf(u.err, errInterrupted, errDamaged) {
+	if u.err == nil || isOneOf(u.err, errInterrupted, disk.ErrDamaged) {
 		return undone
 	}
 	return u.err
@@ -237,9 +183,6 @@ func (in *incoming) draftOf(id string) *draft {
 	}
 	return nil
 }
-
-// errMayCome is of an image that is not there and may be yet to come.
-var errMayCome = errors.New("an image may be made yet")
 
 // errInterrupted is the reason of a draft whose upload was cut off by the end of
 // glancefs.

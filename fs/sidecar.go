@@ -2,9 +2,10 @@ package fs
 
 import (
 	"errors"
-	"glancefs/fs/metadata"
 	"os"
 	"strings"
+
+	"glancefs/fs/metadata"
 )
 
 // sidecarSuffix makes the name of a file of metadata of that of its draft.

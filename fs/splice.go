@@ -1,9 +1,9 @@
 package fs
 
 import (
-	"glancefs/fs/metadata"
-
 	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"glancefs/fs/metadata"
 )
 
 // overwrite writes p into a text at off, or, with end, behind it. The text grows

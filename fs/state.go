@@ -10,6 +10,7 @@ import (
 
 	"glancefs/cache"
 	"glancefs/fs/catalog"
+	"glancefs/fs/disk"
 )
 
 const (
@@ -53,7 +54,7 @@ func (t *tree) keepState(ctx context.Context, account string) {
 		}
 		start := time.Now()
 		s := catalog.State{Account: account, Endpoint: t.service.Endpoint(), Version: t.service.Version()}
-		err := replaceFile(filepath.Join(t.cacheDir, stateFile), false, func(w io.Writer) error { return t.catalog.Save(w, s) })
+		err := disk.Replace(filepath.Join(t.cacheDir, stateFile), false, func(w io.Writer) error { return t.catalog.Save(w, s) })
 		wait = max(saveEvery, saveShare*time.Since(start))
 		if err != nil && !failed {
 			t.log.Warn("what is known of the images is not saved", "err", err)

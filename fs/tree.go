@@ -11,7 +11,6 @@ package fs
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -26,20 +25,13 @@ import (
 	"glancefs/cache"
 	"glancefs/fs/catalog"
 	"glancefs/fs/ledger"
+	"glancefs/fs/publish"
 	"glancefs/glanceapi"
 )
 
 // opener is what image data needs of the image service.
 type opener interface {
 	OpenData(ctx context.Context, id string, off, n, size int64) (glanceapi.Data, error)
-}
-
-// maker is what incoming/ needs of the image service.
-type maker interface {
-	// TakesUUIDs tells whether the id of a new image may be chosen.
-	TakesUUIDs() bool
-	Create(ctx context.Context, n glanceapi.NewImage) (glanceapi.Image, error)
-	Upload(ctx context.Context, id string, data io.ReaderAt, size int64, o glanceapi.UploadOptions) error
 }
 
 // changer is what changing and removing images needs of it.
@@ -67,8 +59,8 @@ type describer interface {
 // A service is the image service as the tree uses it.
 type service interface {
 	catalog.Service
+	publish.Service
 	opener
-	maker
 	changer
 	memberChanger
 	describer

@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"glancefs/cache"
+	"glancefs/fs/disk"
 	"glancefs/fs/metadata"
+	"glancefs/fs/publish"
 	"glancefs/glanceapi"
 )
 
@@ -36,7 +38,7 @@ type upload struct {
 
 	stage   atomic.Value // a string
 	sent    atomic.Int64
-	attempt *attempt // the image that was made for it, if one was
+	attempt *publish.Attempt // the image that was made for it, if one was
 }
 
 // The stages of an upload, as the status tells them.
@@ -70,12 +72,12 @@ func finish(ctx context.Context, start func() (*upload, error)) error {
 }
 
 // A job makes an image of what the spool has, or says why not.
-type job func(ctx context.Context, u *upload, s *spool) (glanceapi.Image, error)
+type job func(ctx context.Context, u *upload, s *publish.Spool) (glanceapi.Image, error)
 
 // start sends a draft on its way to an image under a name in incoming/, or
 // returns the upload that is under way already.
 func (in *incoming) start(d *draft, name string, by int) (*upload, error) {
-	return in.begin(d, &upload{name: name, by: by}, func(ctx context.Context, u *upload, s *spool) (glanceapi.Image, error) {
+	return in.begin(d, &upload{name: name, by: by}, func(ctx context.Context, u *upload, s *publish.Spool) (glanceapi.Image, error) {
 		return in.publish(ctx, d, u, s)
 	})
 }
@@ -112,20 +114,23 @@ func (in *incoming) begin(d *draft, u *upload, do job) (*upload, error) {
 // run takes an upload to its end.
 func (in *incoming) run(ctx context.Context, d *draft, u *upload, do job) {
 	err := d.drained(ctx, &d.writes)
-	var s *spool
+	var s *publish.Spool
 	if err == nil {
-		s, err = openSpool(d.path(), in.likelyHash())
+		s, err = publish.OpenSpool(d.path(), in.likelyHash())
+		err = ofTheDisk(err)
 	}
 	var img glanceapi.Image
 	if err == nil {
 		defer s.Close()
 		d.mu.Lock()
-		d.fixed = s.info
-		if d.about.Damaged {
-			s.damaged = errDamaged
-		}
+		d.fixed = s.Info
+		damaged := d.about.Damaged
 		d.mu.Unlock()
-		if err = s.damaged; err == nil || u.looks {
+		if damaged {
+			s.Spoil()
+			err = disk.ErrDamaged
+		}
+		if !damaged || u.looks {
 			img, err = do(ctx, u, s)
 		}
 	}
@@ -140,7 +145,7 @@ func (in *incoming) run(ctx context.Context, d *draft, u *upload, do job) {
 		return
 	}
 	// That bytes are lost counts whatever ended it besides: the kernel tells it once.
-	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, errDamaged) {
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, disk.ErrDamaged) {
 		err = cause
 	}
 	in.fail(d, u, err)
@@ -155,10 +160,10 @@ func (in *incoming) likelyHash() string {
 }
 
 // succeed puts the image in the draft's place.
-func (in *incoming) succeed(d *draft, u *upload, s *spool, img glanceapi.Image) {
+func (in *incoming) succeed(d *draft, u *upload, s *publish.Spool, img glanceapi.Image) {
 	in.t.catalog.Made(img)
 	w := watch(d, u.by) // before the locks: /proc may take its time
-	in.remember(w, u, img.ID, s.info)
+	in.remember(w, u, img.ID, s.Info)
 	d.mu.Lock()
 	d.image = img.ID // from here on its file may be the cache's, which makes holes in it
 	d.mu.Unlock()
@@ -168,7 +173,7 @@ func (in *incoming) succeed(d *draft, u *upload, s *spool, img glanceapi.Image) 
 	d.up = nil
 	in.made[img.ID] = true
 	in.changed = time.Now()
-	in.tally.through(s.size)
+	in.tally.through(s.Size)
 	gone := d.removed
 	d.mu.Unlock()
 	if u.name == "" {
@@ -215,10 +220,10 @@ func (in *incoming) replace(w watched, u *upload, image string) {
 }
 
 // adopt makes the bytes of the draft those that the cache holds of the image.
-func (in *incoming) adopt(d *draft, s *spool, img glanceapi.Image) {
-	err := s.finish(in.ctx)
-	if err == nil && s.size > 0 {
-		err = in.t.store.Adopt(in.t.blobKey(img), metadata.DigestOf(img), d.path(), &s.sum.blocks)
+func (in *incoming) adopt(d *draft, s *publish.Spool, img glanceapi.Image) {
+	err := s.Finish(in.ctx)
+	if err == nil && s.Size > 0 {
+		err = in.t.store.Adopt(in.t.blobKey(img), metadata.DigestOf(img), d.path(), s.Blocks())
 	}
 	if err != nil && !errors.Is(err, cache.ErrLarger) && !errors.Is(err, cache.ErrOpen) {
 		in.t.log.Warn("an image that was just sent is not cached", "image", img.ID, "err", err)
@@ -243,7 +248,7 @@ func (in *incoming) fail(d *draft, u *upload, err error) {
 	in.mu.Unlock()
 	d.mu.Lock()
 	d.up, d.fixed = nil, nil
-	d.about.Damaged = d.about.Damaged || errors.Is(err, errDamaged)
+	d.about.Damaged = d.about.Damaged || errors.Is(err, disk.ErrDamaged)
 	gone := d.removed
 	d.mu.Unlock()
 	if gone {

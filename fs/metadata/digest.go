@@ -1,9 +1,10 @@
 package metadata
 
 import (
+	"strings"
+
 	"glancefs/cache"
 	"glancefs/glanceapi"
-	"strings"
 )
 
 // DefaultHash is what image services hash data with unless they are told

@@ -2,10 +2,11 @@ package metadata
 
 import (
 	"encoding/json"
-	"glancefs/glanceapi"
 	"maps"
 	"strings"
 	"time"
+
+	"glancefs/glanceapi"
 )
 
 // Image is the schema of meta.json, in the order of its keys. A key that

@@ -3,10 +3,11 @@ package metadata
 import (
 	"encoding/json"
 	"fmt"
-	"glancefs/glanceapi"
 	iofs "io/fs"
 	"maps"
 	"slices"
+
+	"glancefs/glanceapi"
 )
 
 // Member is the schema of members/WHO and of one element of members.json.

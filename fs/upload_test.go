@@ -1,64 +1,16 @@
 package fs
 
 import (
-	"bytes"
 	"context"
-	"crypto/md5"
-	"crypto/sha512"
-	"encoding/hex"
 	"errors"
 	"os"
-	"path/filepath"
 	"testing"
 
-	"glancefs/cache"
-	"glancefs/fs/metadata"
+	"glancefs/fs/disk"
+	"glancefs/fs/publish"
 	"glancefs/glanceapi"
 	"glancefs/glanceapi/glancetest"
 )
-
-// TestSpool reads as uploads do, in order, twice, and not to the end, and sums up
-// the same.
-func TestSpool(t *testing.T) {
-	data := bytes.Repeat([]byte("0123456789abcde"), 20_000)
-	path := filepath.Join(t.TempDir(), "data")
-	leave(t, path, data)
-	sha, md := sha512.Sum512(data), md5.Sum(data)
-	for name, read := range map[string]func(*spool){
-		"not at all": func(*spool) {},
-		"in order": func(s *spool) {
-			for off := int64(0); off < s.size; off += 7777 {
-				s.ReadAt(make([]byte, 7777), off)
-			}
-		},
-		"twice": func(s *spool) {
-			s.ReadAt(make([]byte, 100_000), 0)
-			for off := int64(0); off < s.size/2; off += 999 {
-				s.ReadAt(make([]byte, 1999), off)
-			}
-		},
-		"here and there": func(s *spool) {
-			s.ReadAt(make([]byte, 10), 1000)
-			s.ReadAt(make([]byte, 1000), 0)
-			s.ReadAt(make([]byte, 10), s.size-5)
-		},
-	} {
-		s, err := openSpool(path, metadata.DefaultHash)
-		if err != nil {
-			t.Fatal(err)
-		}
-		read(s)
-		differs, err := s.matches(t.Context(),
-			cache.Digest{Algo: "sha512", Value: hex.EncodeToString(sha[:])}, cache.Digest{Algo: "md5", Value: hex.EncodeToString(md[:])})
-		if err != nil || differs != nil {
-			t.Errorf("%s: %v, %v", name, differs, err)
-		}
-		if differs, _ := s.matches(t.Context(), cache.Digest{Algo: "sha256", Value: "00"}); differs == nil {
-			t.Errorf("%s: it matches anything", name)
-		}
-		s.Close()
-	}
-}
 
 // TestNameTaken has the name that a draft is to get taken by another meanwhile:
 // that one keeps it.
@@ -119,14 +71,14 @@ func TestDamagedWhileStopped(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.Close()
-	u, err := in.begin(d, &upload{name: "name"}, func(_ context.Context, u *upload, _ *spool) (glanceapi.Image, error) {
+	u, err := in.begin(d, &upload{name: "name"}, func(_ context.Context, u *upload, _ *publish.Spool) (glanceapi.Image, error) {
 		u.cancel(errStopped)
-		return glanceapi.Image{}, errDamaged
+		return glanceapi.Image{}, disk.ErrDamaged
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := u.wait(t.Context()); !errors.Is(err, errDamaged) {
+	if err := u.wait(t.Context()); !errors.Is(err, disk.ErrDamaged) {
 		t.Errorf("it ended with %v", err)
 	}
 	kept := func(damaged bool) {
