@@ -17,6 +17,7 @@ import (
 
 	"glancefs/cache"
 	"glancefs/fs/catalog"
+	"glancefs/fs/herald"
 	"glancefs/fs/mounts"
 	"glancefs/glanceapi"
 )
@@ -107,7 +108,7 @@ func New(dir string, c Config) (*Mount, error) {
 	}
 	t := m.tree
 	m.work.Go(func() { t.keepState(ctx, c.Account) })
-	m.work.Go(func() { t.notify(ctx, m.newHerald()) })
+	m.work.Go(func() { t.notify(ctx, herald.Start(m.end, m.device, m.Lasting(), m.log)) })
 	if left != nil {
 		return m, nil
 	}

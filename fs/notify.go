@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"glancefs/cache"
+	"glancefs/fs/herald"
 )
 
 // A notice is an entry of a directory of the top level, or of every directory of
@@ -45,16 +46,16 @@ func (t *tree) tell(n notice) {
 }
 
 // notify tells the kernel, until ctx ends.
-func (t *tree) notify(ctx context.Context, kernel *herald) {
-	defer kernel.close()
+func (t *tree) notify(ctx context.Context, kernel *herald.Herald) {
+	defer kernel.Close()
 	for {
 		select {
 		case n := <-t.notices:
 			for _, dir := range n.dirs(t) {
-				kernel.entry(ctx, dir, n.name)
+				kernel.Entry(ctx, dir, n.name)
 			}
 			for _, file := range n.files(t) {
-				kernel.file(ctx, file)
+				kernel.File(ctx, file)
 			}
 		case <-ctx.Done():
 			return

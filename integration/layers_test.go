@@ -21,6 +21,7 @@ func TestLayers(t *testing.T) {
 		"glancefs/glanceapi/server": {"glancefs/cache", "glancefs/fs", "github.com/hanwen/", "github.com/gophercloud/", "github.com/urfave/"},
 		"glancefs/fs/diskformat":    {"glancefs/", "github.com/"},
 		"glancefs/fs/metadata":      {"glancefs/fs/catalog", "glancefs/glanceapi/server", "github.com/hanwen/", "github.com/urfave/"},
+		"glancefs/fs/herald":        {"glancefs/", "github.com/"},
 		"glancefs/fs/disk":          {"glancefs/", "github.com/"},
 		"glancefs/fs/publish":       {"glancefs/fs/catalog", "glancefs/glanceapi/server", "github.com/hanwen/", "github.com/urfave/"},
 		"glancefs/fs/catalog":       {"glancefs/cache", "glancefs/fs", "glancefs/glanceapi/server", "github.com/hanwen/", "github.com/urfave/"},

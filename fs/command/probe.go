@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sync/singleflight"
 	"golang.org/x/sys/unix"
 
-	"glancefs/fs"
+	"glancefs/fs/herald"
 )
 
 // A prober finds out whether a mount answers, all the way from the kernel and
@@ -95,12 +95,12 @@ func probeCommand() *cli.Command {
 // heraldCommand gives the kernel notices for a mount.
 func heraldCommand() *cli.Command {
 	return &cli.Command{
-		Name: fs.HeraldCommand, Hidden: true, ArgsUsage: "DEVICE [" + fs.HeraldKept + "]",
+		Name: herald.Command, Hidden: true, ArgsUsage: "DEVICE [" + herald.Kept + "]",
 		Action: func(c *cli.Context) error {
 			// It ends with its input.
 			signal.Ignore(syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM)
 			nameProcess("glancefs-herald")
-			if err := fs.Herald(c.Args().First(), c.Args().Get(1) == fs.HeraldKept); err != nil {
+			if err := herald.Run(c.Args().First(), c.Args().Get(1) == herald.Kept); err != nil {
 				return failure{err, exitSystem}
 			}
 			return nil

@@ -1,4 +1,4 @@
-package fs
+package herald
 
 import (
 	"encoding/binary"
@@ -15,10 +15,10 @@ import (
 )
 
 const (
-	// heraldEnd and heraldKeeper are where a herald has the kernel's end of the mount
+	// givenEnd and givenKeeper are where a herald has the kernel's end of the mount
 	// open, and the process (pidfd) that keeps the mount, if one does.
-	heraldEnd    = 3
-	heraldKeeper = 4
+	givenEnd    = 3
+	givenKeeper = 4
 	// maxNotice is far more than any notice has, in bytes.
 	maxNotice = 64 << 10
 	// takesLong is longer than the kernel takes for a notice when nobody is in its way.
@@ -29,15 +29,15 @@ const (
 // not be mounted.
 const connections = "/sys/fs/fuse/connections"
 
-// Herald gives the kernel the notices that it reads from standard input, for the mount
+// Run gives the kernel the notices that it reads from standard input, for the mount
 // of a device, until there are no more. When nobody is left who would answer those that
 // the kernel waits for, it ends the mount: they would wait for ever, and it for them.
 // That is when the keeper has ended, or, of a mount that is not kept, the process that
 // has started this one.
-func Herald(device string, kept bool) error {
+func Run(device string, kept bool) error {
 	serving := unix.PollFd{Fd: 0} // of which the end shows though there is more to read
 	if kept {
-		serving = unix.PollFd{Fd: heraldKeeper, Events: unix.POLLIN}
+		serving = unix.PollFd{Fd: givenKeeper, Events: unix.POLLIN}
 	}
 	var calls atomic.Uint64 // begun and ended: odd while the kernel is at one
 	go func() {
@@ -62,7 +62,7 @@ func Herald(device string, kept bool) error {
 			return err
 		}
 		calls.Add(1)
-		_, err := unix.Write(heraldEnd, b)
+		_, err := unix.Write(givenEnd, b)
 		calls.Add(1)
 		// That there is nothing to forget is no failure.
 		if errors.Is(err, unix.EBADF) {

@@ -1,4 +1,4 @@
-package fs
+package herald
 
 import (
 	"context"
@@ -18,12 +18,12 @@ func (e ending) Close() error {
 }
 
 // A herald that ends while the mount does takes nothing along.
-func TestHeraldEndsWithTheMount(t *testing.T) {
+func TestEndsWithTheMount(t *testing.T) {
 	for range 1000 {
 		ctx, cancel := context.WithCancel(t.Context())
-		h := &herald{in: ending{cancel}, log: slog.New(slog.DiscardHandler)}
-		h.file(ctx, 1)
-		h.close()
+		h := &Herald{in: ending{cancel}, log: slog.New(slog.DiscardHandler)}
+		h.File(ctx, 1)
+		h.Close()
 		cancel()
 	}
 }
