@@ -20,7 +20,7 @@ performance: ; $(GO) run -C integration/report . $(BENCH_REPORT) $(CURDIR)/docs
 vm: deps ; sh integration/install.sh vm && GLANCEFS_VM=$(VM_DIR) $(GO) test -count=1 -v -timeout 40m -run '^TestVM$$' ./integration
 soak: deps ; GLANCEFS_SOAK=$${GLANCEFS_SOAK:-45m} GLANCEFS_SOAK_FAULTS=$${GLANCEFS_SOAK_FAULTS-10000} $(GO) test -count=1 -v -timeout 60m -run "^TestSoak$$" ./integration
 live: deps ; GLANCEFS_LIVE=$${GLANCEFS_LIVE:-100} $(GO) test -count=1 -v -timeout 60m -run '^TestLive$$' ./integration
-fuzz: ; for p in ./fs ./fs/diskformat ./cache ./glanceapi; do for f in $$($(GO) test -list "^Fuzz" $$p | grep "^Fuzz"); do $(GO) test -run "^$$" -fuzz "^$$f$$" -fuzztime $(FUZZ_TIME) $$p || exit 1; done; done
+fuzz: ; for p in ./fs ./fs/metadata ./fs/diskformat ./cache ./glanceapi; do for f in $$($(GO) test -list "^Fuzz" $$p | grep "^Fuzz"); do $(GO) test -run "^$$" -fuzz "^$$f$$" -fuzztime $(FUZZ_TIME) $$p || exit 1; done; done
 lint: ; test -z "$$(gofmt -l .)" && $(GO) vet ./... && $(GO) run $(STATICCHECK) ./...
 vuln: ; $(GO) run $(GOVULNCHECK) ./...
 man: build ; ./bin/glancefs man docs/package/glancefs.8.md >bin/glancefs.8
