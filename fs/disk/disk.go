@@ -65,7 +65,9 @@ var ErrDamaged = errors.New("the cache disk has lost some of what was written; i
 func Damaged(f *os.File) error {
 	err := unix.SyncFileRange(int(f.Fd()), 0, 1, unix.SYNC_FILE_RANGE_WAIT_BEFORE)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrDamaged, err)
+		// Not as the cause: a thin disk may say that it is full, which is no matter of
+		// making room any more.
+		return fmt.Errorf("%w: %v", ErrDamaged, err)
 	}
 	return nil
 }
