@@ -36,8 +36,13 @@ func (v v1) data(id string) (string, bool) { return v.path(id), false }
 
 func (v v1) check(ctx context.Context) error { return v.lists(ctx, v.prefix+"/images?limit=1") }
 
+// image takes a deleted image, which releases from 2012 on still show to
+// administrators, for what it is to everybody else.
 func (v v1) image(ctx context.Context, id string) (Image, error) {
 	r, err := v.record(ctx, id)
+	if err == nil && r.deleted {
+		return Image{}, fmt.Errorf("image %s is deleted: %w", id, fs.ErrNotExist)
+	}
 	return r.Image, err
 }
 

@@ -145,6 +145,14 @@ func (s *store) get(id string) (*Record, bool) {
 	return rec, true
 }
 
+// deleted returns what is left of an image that is deleted.
+func (s *store) deleted(id string) (*Record, bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	rec, ok := s.images[id]
+	return rec, ok && rec.Status == statusDeleted
+}
+
 // ordered returns what there is of every image, in the order o; the deleted ones
 // are there as well. Neither the slice nor the records must be changed.
 func (s *store) ordered(o order) []*Record {
