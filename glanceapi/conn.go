@@ -147,7 +147,11 @@ func (c *conn) request(ctx context.Context, cl call, token, id string) (*http.Re
 
 // exchange does a call for metadata, once, and returns the whole answer.
 func (c *conn) exchange(ctx context.Context, cl call) ([]byte, http.Header, error) {
-	resp, err := c.do(ctx, c.http, cl)
+	return c.exchangeBy(ctx, c.http, cl)
+}
+
+func (c *conn) exchangeBy(ctx context.Context, h *http.Client, cl call) ([]byte, http.Header, error) {
+	resp, err := c.do(ctx, h, cl)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -169,11 +173,12 @@ func (c *conn) repeat(ctx context.Context, cl call) (b []byte, h http.Header, tr
 }
 
 // sendOnce is exchange for a call that does harm when it is carried out twice: it is tried
-// again only for as long as no connection can be made.
+// again only for as long as no connection can be made. It has a connection of its own: of
+// one that has been idle nobody can tell whether it was lost before or after the call.
 func (c *conn) sendOnce(ctx context.Context, cl call) ([]byte, error) {
 	var answered error
 	b, err := retry(ctx, patience{total: c.timeout, again: c.timeout}, &c.count.retries, func(ctx context.Context) ([]byte, error) {
-		b, _, err := c.exchange(ctx, cl)
+		b, _, err := c.exchangeBy(ctx, c.upload, cl)
 		if op := (*net.OpError)(nil); errors.As(err, &op) && op.Op == "dial" {
 			return nil, err
 		}

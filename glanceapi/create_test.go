@@ -1,12 +1,14 @@
 package glanceapi_test
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -163,6 +165,32 @@ func TestCreateWithoutIDWaits(t *testing.T) {
 	}
 	if all := names(t, c, glanceapi.Query{}); len(all) != 1 {
 		t.Errorf("%d images", len(all))
+	}
+}
+
+// One without an id, which is sent once, does not fail for a connection that has been
+// idle, and that somebody on the way has forgotten.
+func TestCreateWithoutIDOnFreshConnection(t *testing.T) {
+	s := glancetest.New(t)
+	type asked struct{}
+	h := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Context().Value(asked{}).(*atomic.Int64).Add(1) > 1 {
+			panic(http.ErrAbortHandler)
+		}
+		s.ServeHTTP(w, r)
+	}))
+	h.Config.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
+		return context.WithValue(ctx, asked{}, new(atomic.Int64))
+	}
+	h.Start()
+	defer h.Close()
+	c, err := glanceapi.New(t.Context(), glanceapi.Config{Endpoint: h.URL, Timeout: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Create(t.Context(), glanceapi.NewImage{Name: "once"}); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -35,10 +35,10 @@ func newHTTPClient(c *tls.Config) *http.Client {
 	return &http.Client{Transport: newTransport(c), CheckRedirect: sameHost}
 }
 
-// newUploadClient makes the client for uploads. Each has a connection of its
-// own: some servers close theirs after an answer without saying so, which a
-// body would meet before its first byte is through. A server that does not know
-// Expect gets the body a little later, but gets it.
+// newUploadClient makes the client for uploads, and for what is sent only once. Each
+// has a connection of its own: some servers close theirs after an answer without
+// saying so, which a body would meet before its first byte is through. A server that
+// does not know Expect gets the body a little later, but gets it.
 func newUploadClient(c *tls.Config) *http.Client {
 	t := newTransport(c)
 	t.DialContext = hearing(t.DialContext)
