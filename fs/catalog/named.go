@@ -11,20 +11,23 @@ import (
 // Named returns the images that list under name: from the listing if it has
 // them and is fresh, else by asking for just them, so that a new image has its
 // name at once; when the service does not answer, from the listing as last
-// known. Where many are asked for, the listing is brought up to date instead.
+// known. Where many are asked for, the listing is brought up to date instead. Several
+// are asked for unless all of them were seen of late: a listing that is brought up to
+// date still has the image that was deleted to make room for another one of its name.
 func (c *Catalog) Named(ctx context.Context, name string) ([]glanceapi.Image, error) {
-	if images, ok := c.listedAs(name, false); ok {
+	images, listed := c.listedAs(name, false)
+	if listed && c.sure(images) {
 		return images, nil
 	}
 	c.mu.Lock()
 	known := c.best() != nil
-	many := c.listing != nil && c.lone >= loneLimit && !c.listing.worn()
+	many := !listed && c.listing != nil && c.lone >= loneLimit && !c.listing.worn()
 	c.mu.Unlock()
 	if many {
 		if _, err := share(ctx, c, "list", true, c.update); err != nil {
 			return nil, err
 		}
-		if images, ok := c.listedAs(name, false); ok {
+		if images, ok := c.listedAs(name, false); ok && c.sure(images) {
 			return images, nil
 		}
 	}
@@ -35,8 +38,18 @@ func (c *Catalog) Named(ctx context.Context, name string) ([]glanceapi.Image, er
 	if found != nil {
 		return *found, nil
 	}
-	images, _ := c.listedAs(name, true)
+	images, _ = c.listedAs(name, true)
 	return images, nil
+}
+
+// sure reports whether there is no doubt that all of images still have their name: there
+// is one of them, or each was seen at most refresh ago.
+func (c *Catalog) sure(images []glanceapi.Image) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(images) == 1 || !slices.ContainsFunc(images, func(i glanceapi.Image) bool {
+		return time.Since(c.images[i.ID].at) >= c.config.Refresh
+	})
 }
 
 // listedAs returns the images that are listed under name; ok is false where there
@@ -53,7 +66,8 @@ func (c *Catalog) listedAs(name string, stale bool) (images []glanceapi.Image, o
 }
 
 // askName fetches the images of one name. The name is compared here too: a
-// server that does not know the filter answers with everything.
+// server that does not know the filter answers with everything. Those that were
+// listed under it and are not found are asked for, as they may be no more.
 func (c *Catalog) askName(name string) (*[]glanceapi.Image, error) {
 	var found []glanceapi.Image
 	start := time.Now()
@@ -69,7 +83,27 @@ func (c *Catalog) askName(name string) (*[]glanceapi.Image, error) {
 		found = append(found, c.called(name, c.keepAll(alike, start))...)
 		c.mu.Unlock()
 	}
+	for _, id := range c.missing(name, found, start) {
+		_, _ = c.Ask(c.ctx, id)
+	}
 	return &found, nil
+}
+
+// missing returns the ids of some images, if there are any, that are listed under name
+// and are not among those found by asking at a time.
+func (c *Catalog) missing(name string, found []glanceapi.Image, asked time.Time) (ids []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.listing == nil {
+		return nil
+	}
+	for _, id := range c.listing.names[name] {
+		there := slices.ContainsFunc(found, func(i glanceapi.Image) bool { return i.ID == id })
+		if !there && !c.images[id].own.After(asked) && len(ids) < loneLimit {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }
 
 // ByName returns the listed images by their names.

@@ -1,11 +1,24 @@
 package catalog
 
 import (
+	"slices"
 	"testing"
 	"time"
 
 	"glancefs/glanceapi/glancetest"
+	"glancefs/glanceapi/server"
 )
+
+// age makes all that c knows two hours old.
+func age(c *Catalog) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for id, r := range c.images {
+		r.at = r.at.Add(-2 * time.Hour)
+		c.images[id] = r
+	}
+	c.listing.synced = c.listing.synced.Add(-2 * time.Hour)
+}
 
 // Many stale images of one listing are refreshed together.
 func TestManyStaleImagesAskForTheListing(t *testing.T) {
@@ -13,13 +26,7 @@ func TestManyStaleImagesAskForTheListing(t *testing.T) {
 	all := s.AddN(t, 50)
 	c := catalogOf(t, s, time.Hour)
 	ids(t, c)
-	c.mu.Lock()
-	for id, r := range c.images {
-		r.at = r.at.Add(-2 * time.Hour)
-		c.images[id] = r
-	}
-	c.listing.synced = c.listing.synced.Add(-2 * time.Hour)
-	c.mu.Unlock()
+	age(c)
 	s.Reset()
 	for _, id := range all {
 		if _, err := c.Image(t.Context(), id); err != nil {
@@ -29,4 +36,43 @@ func TestManyStaleImagesAskForTheListing(t *testing.T) {
 	if n := len(s.Requests()); n > loneLimit+1 {
 		t.Errorf("%d requests for %d images", n, len(all))
 	}
+}
+
+// An image that was deleted elsewhere to make room for another one of its name is not
+// one of several of that name.
+func TestNamedAfterReplacement(t *testing.T) {
+	s := glancetest.New(t)
+	old := s.Add(t, "disk", []byte("x"))
+	other := s.Add(t, "other", []byte("x"), func(r *server.Record) { // which is nothing new
+		r.CreatedAt = time.Now().Add(-time.Hour)
+		r.UpdatedAt = r.CreatedAt
+	})
+	c := catalogOf(t, s, time.Hour)
+	ids(t, c)
+	remove(t, s, old)
+	next := s.Add(t, "disk", []byte("y"))
+	age(c)
+	ids(t, c) // what is new
+	s.Reset()
+	for range 2 {
+		if found, err := c.Named(t.Context(), "disk"); err != nil || len(found) != 1 || found[0].ID != next {
+			t.Errorf("%v, %v", found, err)
+		}
+	}
+	asked(t, s, 2) // by the name, and the former one
+	if got, want := ids(t, c), []string{next, other}; !slices.Equal(got, want) {
+		t.Errorf("listed: %v, want %v", got, want)
+	}
+
+	// Several that are there stay several, which is asked once.
+	s.Add(t, "other", []byte("z"))
+	age(c)
+	ids(t, c)
+	s.Reset()
+	for range 2 {
+		if found, err := c.Named(t.Context(), "other"); err != nil || len(found) != 2 {
+			t.Errorf("%v, %v", found, err)
+		}
+	}
+	asked(t, s, 1)
 }
