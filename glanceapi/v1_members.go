@@ -105,7 +105,11 @@ func (v v1) tookMembers(ctx context.Context, id string, want ...membership) erro
 		return err
 	}
 	for _, w := range want {
-		if now, there := find(have, w.ID); !there || *now.CanShare != w.CanShare {
+		now, there := find(have, w.ID)
+		switch {
+		case !there:
+			return fmt.Errorf("member %s of image %s: the service says it is done, and does not show it; to whom an image is shared with, the last releases show nobody else: %w", w.ID, id, ErrConflict)
+		case *now.CanShare != w.CanShare:
 			return fmt.Errorf("member %s of image %s: the service says it is done, and it is not: %w", w.ID, id, ErrConflict)
 		}
 	}

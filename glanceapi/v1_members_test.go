@@ -3,6 +3,7 @@ package glanceapi_test
 import (
 	"errors"
 	"io/fs"
+	"strings"
 	"testing"
 	"time"
 
@@ -81,6 +82,33 @@ func TestV1Members(t *testing.T) {
 		got, err := owner.MemberImages(ctx, "tenant3")
 		if diff := cmp.Diff([]glanceapi.MemberImage{{ID: id, CanShare: new(true)}}, got); err != nil || diff != "" {
 			t.Errorf("%v (-want +got)\n%s", err, diff)
+		}
+	})
+}
+
+// A member that may share an image on does. The last releases show it nobody but itself,
+// so whether that was done cannot be seen, and is not denied.
+func TestV1Reshared(t *testing.T) {
+	eachRelease(t, func(t *testing.T, s *glancetest.Server, r server.Release) {
+		if r < server.Diablo {
+			t.Skip("no members")
+		}
+		owner := clientV1(t, s, "owner")
+		id := s.Add(t, "one", []byte("x"), ownedBy("owner"))
+		if err := owner.AddMember(t.Context(), id, glanceapi.Member{ID: "other", CanShare: new(true)}); err != nil {
+			t.Fatal(err)
+		}
+		c, err := glanceapi.New(t.Context(), glanceapi.Config{Endpoint: s.URL, Token: "u:other:member", APIVersion: "v1", Timeout: time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		err = c.AddMember(t.Context(), id, glanceapi.Member{ID: "third"})
+		if unseen := err != nil && strings.Contains(err.Error(), "does not show it"); unseen != (r == server.Queens) || err != nil && !unseen {
+			t.Errorf("%v", err)
+		}
+		if got := memberList(t, owner, id); got != "other=true third=false" {
+			t.Errorf("%q", got)
 		}
 	})
 }
