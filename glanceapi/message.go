@@ -39,6 +39,9 @@ func answerError(resp *http.Response) *Error {
 	if to := redirection(resp.StatusCode, resp.Header); to != "" {
 		e.Message = to
 	}
+	if m := resp.Request.Method; resp.StatusCode == http.StatusRequestHeaderFieldsTooLarge && m != http.MethodGet && m != http.MethodHead {
+		e.means = ErrTooLarge // v1 writes an image's properties in them
+	}
 	return e
 }
 

@@ -2,6 +2,7 @@ package glanceapi_test
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/http"
 	"testing"
@@ -61,5 +62,23 @@ func TestV1Down(t *testing.T) {
 	s.Reset()
 	if _, err := c.Create(t.Context(), glanceapi.NewImage{ID: newID, Type: "raw"}); !errors.Is(err, fs.ErrInvalid) || len(s.Requests()) != 2 {
 		t.Errorf("%v after %d requests", err, len(s.Requests()))
+	}
+}
+
+// Properties are headers in v1, of which servers take so many and no more.
+func TestV1TooManyHeaders(t *testing.T) {
+	s := glancetest.New(t)
+	c := clientV1(t, s, "p")
+	id := create(t, c)
+	s.SetFaults(glancetest.Fault{Match: func(r *http.Request) bool { return len(r.Header) > 50 }, Status: 431, Message: "got more than 50 headers"})
+	many := map[string]string{}
+	for n := range 50 {
+		many[fmt.Sprintf("k%d", n)] = "v"
+	}
+	if _, err := c.Create(t.Context(), glanceapi.NewImage{Properties: many}); !errors.Is(err, glanceapi.ErrTooLarge) {
+		t.Errorf("create: %v", err)
+	}
+	if _, err := c.Update(t.Context(), id, glanceapi.Change{Set: many}); !errors.Is(err, glanceapi.ErrTooLarge) {
+		t.Errorf("update: %v", err)
 	}
 }
