@@ -43,7 +43,14 @@ func (v v1) image(ctx context.Context, id string) (Image, error) {
 	if err == nil && r.deleted {
 		return Image{}, fmt.Errorf("image %s is deleted: %w", id, fs.ErrNotExist)
 	}
-	return r.Image, err
+	return v.shown(r), err
+}
+
+// shown is the image of a record. Listings have no killed ones from Diablo on, but
+// listings of changes do.
+func (v v1) shown(r recordV1) Image {
+	r.Hidden = r.Status == "killed" && !v.old()
+	return r.Image
 }
 
 // A recordV1 is an image with what only v1 has to know of it.

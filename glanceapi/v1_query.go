@@ -39,7 +39,7 @@ func (v v1) page(ctx context.Context, q Query, marker string) (Page, string, err
 	p.Date, _ = http.ParseTime(h.Get("Date")) // the zero time if there is none
 	for _, r := range records {
 		if !r.deleted { // which a listing of changes has too
-			p.Images = append(p.Images, r.Image)
+			p.Images = append(p.Images, v.shown(r))
 		}
 	}
 	return p, next, nil

@@ -2,9 +2,11 @@ package catalog
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"glancefs/glanceapi"
 	"glancefs/glanceapi/glancetest"
 	"glancefs/glanceapi/server"
 )
@@ -75,4 +77,30 @@ func TestNamedAfterReplacement(t *testing.T) {
 		}
 	}
 	asked(t, s, 1)
+}
+
+// What v1 tells of killed images is for those who ask for changes, and lists none.
+func TestKilledIsNotListed(t *testing.T) {
+	s := glancetest.New(t, func(s *server.Server) { s.Release = server.Essex })
+	was, id := s.AddQueued(t, "was"), s.Add(t, "disk", []byte("x"))
+	c := catalogOf(t, s, time.Hour)
+	if got, want := ids(t, c), []string{id, was}; !slices.Equal(got, want) {
+		t.Errorf("listed: %v, want %v", got, want)
+	}
+	for _, kill := range []string{was, s.AddQueued(t, "disk")} {
+		o := glanceapi.UploadOptions{MD5: "11111111111111111111111111111111"}
+		if err := client(t, s).Upload(t.Context(), kill, strings.NewReader("x"), 1, o); err == nil {
+			t.Fatal("a checksum that is wrong is taken")
+		}
+	}
+	age(c)
+	if got := ids(t, c); !slices.Equal(got, []string{id}) {
+		t.Errorf("listed: %v, want %v", got, id)
+	}
+	if found, err := c.Named(t.Context(), "disk"); err != nil || len(found) != 1 || found[0].ID != id {
+		t.Errorf("%v, %v", found, err)
+	}
+	if img, ok := c.Known(was); !ok || img.Status != "killed" {
+		t.Errorf("%+v", img)
+	}
 }
