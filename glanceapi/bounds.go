@@ -55,14 +55,14 @@ func (p Page) weight() int {
 	return n
 }
 
-// decodeList decodes the elements of a JSON array. Those that cannot be decoded,
-// or are too large, are left out, with one warning: the others are not to be
-// hidden by them.
-func decodeList[T interface{ weight() int }](c *conn, array json.RawMessage, decode func([]byte) (T, error)) ([]T, error) {
-	var all []T
+// decodeList decodes the elements of a JSON array, of which there are n. Those that
+// cannot be decoded, or are too large, are left out, with one warning: the others are
+// not to be hidden by them.
+func decodeList[T interface{ weight() int }](c *conn, array json.RawMessage, decode func([]byte) (T, error)) (all []T, n int, err error) {
 	var first error
 	left, total := 0, 0
-	err := eachElement(array, func(raw json.RawMessage) error {
+	err = eachElement(array, func(raw json.RawMessage) error {
+		n++
 		v, err := decodeRecord(raw, decode)
 		if err != nil {
 			if left++; left == 1 {
@@ -79,7 +79,7 @@ func decodeList[T interface{ weight() int }](c *conn, array json.RawMessage, dec
 	if left > 0 {
 		c.log.Warn("records that cannot be read left out of a list", "count", left, "first", first)
 	}
-	return all, err
+	return all, n, err
 }
 
 // fetchList fetches the list that a JSON document has under key.
@@ -92,7 +92,7 @@ func fetchList[T interface{ weight() int }](ctx context.Context, c *conn, path, 
 	if err := json.Unmarshal(b, &doc); err != nil {
 		return nil, unreadable(path, err)
 	}
-	all, err := decodeList(c, doc[key], decode)
+	all, _, err := decodeList(c, doc[key], decode)
 	if err != nil {
 		return nil, unreadable(path, err)
 	}

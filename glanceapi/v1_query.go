@@ -63,13 +63,14 @@ func (v v1) records(ctx context.Context, q Query, marker string) (all []recordV1
 	if err := json.Unmarshal(b, &doc); err != nil {
 		return nil, nil, "", unreadable(path, err)
 	}
-	if all, err = decodeList(v.conn, doc.Images, decodeRecordV1); err != nil {
+	var n int
+	if all, n, err = decodeList(v.conn, doc.Images, decodeRecordV1); err != nil {
 		return nil, nil, "", unreadable(path, err)
 	}
 	if marker != "" && slices.ContainsFunc(all, func(r recordV1) bool { return r.ID == marker }) {
 		return nil, h, "", nil
 	}
-	if next, err = v.after(all, v.limit(q)); err != nil {
+	if next, err = v.after(all, n, v.limit(q)); err != nil {
 		return nil, nil, "", unreadable(path, err)
 	}
 	return all, h, next, nil
@@ -84,15 +85,15 @@ func (v v1) limit(q Query) int {
 	return pageSizeV1
 }
 
-// after is the marker of the page after this one, of which asked images were
-// asked for.
-func (v v1) after(page []recordV1, asked int) (string, error) {
-	n := int64(len(page))
+// after is the marker of the page after this one, which came as sent images, readable
+// or not, of those asked for.
+func (v v1) after(page []recordV1, sent, asked int) (string, error) {
+	n := int64(sent)
 	longest := v.longest.Load()
 	for n > longest && !v.longest.CompareAndSwap(longest, n) {
 		longest = v.longest.Load()
 	}
-	if v.old() || n == 0 || n < min(longest, int64(asked)) {
+	if v.old() || len(page) == 0 || n < min(longest, int64(asked)) {
 		return "", nil
 	}
 	return markerOf(len(page), func(i int) string { return page[i].ID })

@@ -50,7 +50,7 @@ func (v v2) page(ctx context.Context, q Query, marker string) (Page, string, err
 	}
 	var p Page
 	p.Date, _ = http.ParseTime(h.Get("Date")) // the zero time if there is none
-	if p.Images, err = decodeList(v.conn, doc.Images, decodeImageV2); err != nil {
+	if p.Images, _, err = decodeList(v.conn, doc.Images, decodeImageV2); err != nil {
 		return Page{}, "", unreadable("/v2/images", err)
 	}
 	// Only the presence of next counts: what it says has no host and lacks
