@@ -80,8 +80,8 @@ func (in *incoming) startFill(d *draft) (*upload, error) {
 
 // refill finds out what became of the data of a queued image whose upload was
 // cut off by the end of an earlier mount. Where the image is queued still, or
-// has other data, or is no more, the draft stays; in the latter cases under a
-// name of its own.
+// has other data, or is killed or no more, the draft stays; in the latter cases
+// under a name of its own.
 func (in *incoming) refill(image string, d *draft) {
 	for {
 		img, err := in.t.service.Image(in.tidyCtx, image)
@@ -97,7 +97,7 @@ func (in *incoming) refill(image string, d *draft) {
 				in.rescue(image, d)
 				return
 			}
-		case errors.Is(err, iofs.ErrNotExist):
+		case errors.Is(err, iofs.ErrNotExist), err == nil && errors.Is(readable(img), errNoData):
 			in.rescue(image, d)
 			return
 		case err == nil && img.Status == "queued":
@@ -124,6 +124,19 @@ func (in *incoming) filled(d *draft) error {
 	return u.err
 }
 
+// takesNoMore reports whether an image is not to be filled any more by a draft whose
+// upload has ended with why: it is gone, or has other data, or the upload has killed it,
+// as v1 services do with an image whose data they do not get whole.
+func (in *incoming) takesNoMore(image string, why error) bool {
+	if isOneOf(why, glanceapi.ErrConflict, iofs.ErrNotExist) {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(in.ctx, undoLimit)
+	defer cancel()
+	img, err := in.t.catalog.Ask(ctx, image)
+	return err == nil && errors.Is(readable(img), errNoData)
+}
+
 // rescue makes the draft of an image that is not to be filled one of incoming/,
 // where it can be seen, if it is not one by now.
 func (in *incoming) rescue(image string, d *draft) {
@@ -140,7 +153,7 @@ func (in *incoming) rescue(image string, d *draft) {
 	in.named[name] = d
 	in.mu.Unlock()
 	err := d.tell(func(a *about) { a.Name, a.Image, a.Endpoint, a.Tried = escapeName(name), "", "", "" })
-	in.t.log.Warn("the data written for an image is kept as a draft: the image is gone, or has other data", "image", image, "name", name, "err", err)
+	in.t.log.Warn("the data written for an image is kept as a draft: the image is gone, or takes no data any more", "image", image, "name", name, "err", err)
 }
 
 // imageGone takes away what leads to an image that was deleted here. What was

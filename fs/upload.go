@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	iofs "io/fs"
 	"sync/atomic"
 	"time"
 
@@ -257,7 +256,7 @@ func (in *incoming) fail(d *draft, u *upload, err error) {
 	if err := d.tell(func(a *about) { a.Error = u.err.Error() }); err != nil {
 		in.t.log.Warn("the reason of a failed upload is not kept", "name", name, "err", err)
 	}
-	if image := d.known().Image; image != "" && (errors.Is(err, glanceapi.ErrConflict) || errors.Is(err, iofs.ErrNotExist)) {
+	if image := d.known().Image; image != "" && in.takesNoMore(image, err) {
 		in.rescue(image, d)
 	}
 }

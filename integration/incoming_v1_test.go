@@ -49,3 +49,28 @@ func TestOldServers(t *testing.T) {
 		})
 	}
 }
+
+// TestKilledByFilling has the upload to a queued image break off, which is the end of
+// the image on v1: what was written is found in incoming/.
+func TestKilledByFilling(t *testing.T) {
+	t.Parallel()
+	s := glancetest.New(t, func(s *server.Server) { s.Release = server.Queens })
+	source, data := noiseFile(t, 3<<20)
+	m := mount(t, "--endpoint", s.URL, "--api-version", "v1", "--timeout", "2s")
+	id := s.AddQueued(t, "reserved")
+	file, draft := filepath.Join(m.Dir, "images", id, "data"), filepath.Join(m.Dir, "incoming", ".data-of-"+id)
+	s.SetFaults(glancetest.Fault{Match: glancetest.IsUpload, Break: glancetest.CutUpload, After: 1 << 20})
+	if _, err := try(nil, "cp", source, file); err == nil {
+		t.Error("a cut upload succeeds")
+	}
+	if rec, _ := s.Images.Image(id); rec.Status != "killed" {
+		t.Errorf("the image is %s", rec.Status)
+	}
+	s.SetFaults()
+	run(t, "cmp", source, draft)
+	if why := reason(t, draft); !strings.Contains(why, "killed") {
+		t.Errorf("the reason given is %q", why)
+	}
+	run(t, "mv", draft, filepath.Join(m.Dir, "incoming", "again"))
+	sha512sum(t, filepath.Join(m.Dir, "by-name/again/data"), data)
+}
