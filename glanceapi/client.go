@@ -36,6 +36,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net/http"
 	"strings"
 	"time"
 )
@@ -86,6 +87,9 @@ type reader interface {
 	// data returns where an image's bytes are, and whether asking for a part
 	// of them may work.
 	data(id string) (path string, seekable bool)
+	// others tells why an answer, which should have the image's data, has none; ""
+	// if it may have. Proxies, too, answer 200.
+	others(resp *http.Response, id string) (why string)
 }
 
 type writer interface {

@@ -205,10 +205,14 @@ func (c *conn) sending(method, path, media string, doc []byte, ok ...int) call {
 	}
 }
 
-// delete takes a 404 to a repeated request for what it says: the first did it.
+// delete takes a 404 to a repeated request for what it says: the first did it. It does
+// not take a proxy's page for success, to which services say nothing, or null.
 func (c *conn) delete(ctx context.Context, path string) error {
 	cl := call{kind: &c.count.metadata, method: http.MethodDelete, path: path, ok: []int{http.StatusNoContent, http.StatusOK}}
-	_, _, tries, err := c.repeat(ctx, cl)
+	b, _, tries, err := c.repeat(ctx, cl)
+	if said := string(bytes.TrimSpace(b)); err == nil && said != "" && said != "null" {
+		return &Error{Op: "DELETE " + path, Message: "the answer is not that of an image service: " + oneLine(said), temporary: true}
+	}
 	if _, gone := refused(err, http.StatusNotFound); gone && tries > 1 {
 		return nil
 	}

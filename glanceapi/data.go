@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
-	"mime"
 	"net/http"
 	"strconv"
 	"strings"
@@ -47,7 +46,7 @@ func (c *Client) OpenData(ctx context.Context, id string, off, n, size int64) (D
 		}
 		c.seek.answered(id, false)
 	}
-	return c.openWhole(ctx, path, off, size)
+	return c.openWhole(ctx, id, path, off, size)
 }
 
 // rangeRefused recognises the image service's words for a store that cannot
@@ -60,7 +59,7 @@ func rangeRefused(err error) bool {
 func (c *Client) openRange(ctx context.Context, id, path string, off, n, size int64) (Data, error) {
 	last := off + n - 1
 	h := http.Header{"Range": {fmt.Sprintf("bytes=%d-%d", off, last)}}
-	resp, cancel, err := c.conn.stream(ctx, path, h, http.StatusPartialContent, http.StatusOK)
+	resp, cancel, err := c.open(ctx, id, path, h, http.StatusPartialContent, http.StatusOK)
 	if err != nil {
 		return Data{}, err
 	}
@@ -78,8 +77,8 @@ func (c *Client) openRange(ctx context.Context, id, path string, off, n, size in
 	return c.conn.data(ctx, resp, cancel, off, end), nil
 }
 
-func (c *Client) openWhole(ctx context.Context, path string, off, size int64) (Data, error) {
-	resp, cancel, err := c.conn.stream(ctx, path, nil, http.StatusOK)
+func (c *Client) openWhole(ctx context.Context, id, path string, off, size int64) (Data, error) {
+	resp, cancel, err := c.open(ctx, id, path, nil, http.StatusOK)
 	if e, ok := refused(err, http.StatusNotFound); ok && strings.Contains(e.Message, "not active") {
 		e.means = ErrNoData // v1's word for it
 	}
@@ -87,6 +86,22 @@ func (c *Client) openWhole(ctx context.Context, path string, off, size int64) (D
 		return Data{}, err
 	}
 	return c.conn.wholeData(ctx, resp, cancel, off, size)
+}
+
+// open sends a request for the data of an image, and refuses what is something else.
+func (c *Client) open(ctx context.Context, id, path string, h http.Header, ok ...int) (*http.Response, context.CancelCauseFunc, error) {
+	resp, cancel, err := c.conn.stream(ctx, path, h, ok...)
+	if err != nil {
+		return nil, nil, err
+	}
+	if why := c.api.others(resp, id); why != "" {
+		c.conn.count.failures.Add(1)
+		err := badAnswer(resp, why)
+		resp.Body.Close()
+		cancel(nil)
+		return nil, nil, err
+	}
+	return resp, cancel, nil
 }
 
 // stream sends a request for data. The context that carries the answer ends
@@ -107,9 +122,6 @@ func (c *conn) stream(ctx context.Context, path string, h http.Header, ok ...int
 		e.Err, err = ErrNoData, e
 	} else if enc := encoding(resp); enc != "" {
 		err = badAnswer(resp, "the data comes encoded as "+enc)
-	} else if kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); kind == "text/html" {
-		// No release says so of data. A proxy's page may have no length that tells.
-		err = badAnswer(resp, "a web page comes instead of the data")
 	}
 	if err != nil {
 		c.count.failures.Add(1)

@@ -34,6 +34,14 @@ func (v v1) path(id string) string { return v.prefix + "/images/" + id }
 
 func (v v1) data(id string) (string, bool) { return v.path(id), false }
 
+// others goes by the headers: every release sends the image's record with its data.
+func (v v1) others(resp *http.Response, id string) string {
+	if resp.Header.Get(idHeader) != id {
+		return "something else comes instead of the data of the image"
+	}
+	return ""
+}
+
 func (v v1) check(ctx context.Context) error { return v.lists(ctx, v.prefix+"/images?limit=1") }
 
 // image takes a deleted image, which releases from 2012 on still show to
@@ -69,6 +77,9 @@ func (v v1) head(ctx context.Context, id string) (http.Header, error) {
 		_, h, err := v.exchange(ctx, cl)
 		if e, ok := refused(err, http.StatusInternalServerError); ok {
 			e.temporary = false
+		}
+		if err == nil && h.Get(idHeader) == "" {
+			err = &Error{Op: "HEAD " + cl.path, Message: "no image comes in the headers of the answer"}
 		}
 		return h, err
 	})

@@ -13,6 +13,7 @@ import (
 const (
 	metaPrefix     = "x_image_meta_"
 	propertyPrefix = metaPrefix + "property_"
+	idHeader       = "X-Image-Meta-Id" // which every release sends
 )
 
 // decodeHeaderV1 reads the headers of an answer about the image id. old says

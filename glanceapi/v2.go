@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"mime"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -21,6 +23,17 @@ type v2 struct{ *conn }
 func (v v2) version() string { return "v2" }
 
 func (v v2) data(id string) (string, bool) { return "/v2/images/" + id + "/file", true }
+
+// others goes by the type, where there is nothing better: data has a length, or tells
+// which part it is.
+func (v v2) others(resp *http.Response, _ string) string {
+	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	words := strings.HasPrefix(kind, "text/") || kind == "application/json"
+	if kind == "text/html" || words && resp.StatusCode == http.StatusOK && resp.ContentLength < 0 {
+		return "a page of " + oneLine(kind) + " comes instead of the data"
+	}
+	return ""
+}
 
 func (v v2) check(ctx context.Context) error { return v.lists(ctx, "/v2/images?limit=1") }
 
@@ -75,9 +88,12 @@ func markerError(err error, marker string) error {
 	return err
 }
 
-// unreadable is an answer that is not the JSON it should be.
-func unreadable(path string, err error) *Error {
-	return &Error{Op: "GET " + path, Message: "the answer cannot be read", Err: err}
+// unreadable is an answer, to a GET if op has no method, that is not the JSON it should be.
+func unreadable(op string, err error) *Error {
+	if strings.HasPrefix(op, "/") {
+		op = "GET " + op
+	}
+	return &Error{Op: op, Message: "the answer cannot be read", Err: err}
 }
 
 // parseTime reads the times of the API: RFC 3339, in old releases without a

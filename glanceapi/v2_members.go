@@ -51,7 +51,15 @@ func (v v2) addMember(ctx context.Context, id string, m Member) error {
 	if _, there := refused(err, http.StatusConflict); err != nil && !there {
 		return err
 	}
-	if now, derr := decodeMemberV2(b); m.Status == "" || err == nil && derr == nil && now.Status == m.Status {
+	had := "" // not known
+	if err == nil {
+		now, derr := decodeMemberV2(b)
+		if derr != nil {
+			return unreadable("POST "+membersPath(id), derr)
+		}
+		had = now.Status
+	}
+	if m.Status == "" || m.Status == had {
 		return nil
 	}
 	return v.setMember(ctx, id, m)
@@ -68,8 +76,15 @@ func (v v2) setMember(ctx context.Context, id string, m Member) error {
 	if err != nil {
 		return err
 	}
-	_, _, _, err = v.repeat(ctx, v.sending(http.MethodPut, membersPath(id)+"/"+segment(m.ID), jsonMedia, doc, http.StatusOK))
-	return err
+	path := membersPath(id) + "/" + segment(m.ID)
+	b, _, _, err := v.repeat(ctx, v.sending(http.MethodPut, path, jsonMedia, doc, http.StatusOK))
+	if err != nil {
+		return err
+	}
+	if _, err := decodeMemberV2(b); err != nil {
+		return unreadable("PUT "+path, err)
+	}
+	return nil
 }
 
 func (v v2) removeMember(ctx context.Context, id, project string) error {
