@@ -93,6 +93,7 @@ type reader interface {
 }
 
 type writer interface {
+	takesUUIDs() bool
 	create(ctx context.Context, n NewImage) (Image, error)
 	// upload returns the request that fills an image, without its body.
 	upload(ctx context.Context, id string, size int64, o UploadOptions) (call, error)
@@ -197,8 +198,9 @@ func (c *Client) Endpoint() string { return c.conn.base }
 func (c *Client) Version() string { return c.api.version() }
 
 // TakesUUIDs tells whether an image may be created under any UUID of the caller's
-// choice. Of a v1 service that is not known beforehand: those of 2011 have numbers.
-func (c *Client) TakesUUIDs() bool { return c.Version() == "v2" }
+// choice. Of a v1 service that is not known before it has told of an image: those of
+// 2011 have numbers.
+func (c *Client) TakesUUIDs() bool { return c.api.takesUUIDs() }
 
 // TokenExpires is when the token that is in use ends; zero if that is not known. A
 // token that has ended is replaced by itself where it can be.

@@ -20,15 +20,29 @@ type v1 struct {
 	// longest is the greatest number of images in a page so far. A shorter page
 	// is the last one, whatever limit the service is set to.
 	longest *atomic.Int64
+	// uuids is set once it is known that the service is of 2012 or later.
+	uuids *atomic.Bool
 }
 
-func newV1(c *conn, prefix string) v1 { return v1{conn: c, prefix: prefix, longest: new(atomic.Int64)} }
+func newV1(c *conn, prefix string) v1 {
+	return v1{conn: c, prefix: prefix, longest: new(atomic.Int64), uuids: new(atomic.Bool)}
+}
 
 func (v v1) version() string { return "v1" }
 
 // old tells of the first two releases. They have no query, no members, no
 // tenants and no text but ASCII.
 func (v v1) old() bool { return v.prefix == "" }
+
+func (v v1) takesUUIDs() bool { return v.uuids.Load() }
+
+// learn takes from a record what it tells of the release, and returns it.
+func (v v1) learn(r recordV1) recordV1 {
+	if r.keeps {
+		v.uuids.Store(true)
+	}
+	return r
+}
 
 func (v v1) path(id string) string { return v.prefix + "/images/" + id }
 
@@ -65,7 +79,7 @@ func (v v1) shown(r recordV1) Image {
 type recordV1 struct {
 	Image
 	typed   bool // it is of the first release, which has a type and no formats
-	keeps   bool // it is of a release, from 2012 on, that can keep properties it is not sent
+	keeps   bool // it is of a release, from 2012 on, that has UUIDs, and can keep properties it is not sent
 	deleted bool
 }
 
@@ -91,7 +105,7 @@ func (v v1) head(ctx context.Context, id string) (http.Header, error) {
 func (v v1) record(ctx context.Context, id string) (recordV1, error) {
 	h, err := v.head(ctx, id)
 	if err == nil {
-		return decodeHeaderV1(h, id, v.old()), nil
+		return v.learn(decodeHeaderV1(h, id, v.old())), nil
 	}
 	var malformed textproto.ProtocolError
 	if _, crashed := refused(err, http.StatusInternalServerError); !crashed && !errors.As(err, &malformed) {

@@ -67,6 +67,9 @@ func (v v1) records(ctx context.Context, q Query, marker string) (all []recordV1
 	if all, n, err = decodeList(v.conn, doc.Images, decodeRecordV1); err != nil {
 		return nil, nil, "", unreadable(path, err)
 	}
+	if len(all) > 0 {
+		v.learn(all[0])
+	}
 	if marker != "" && slices.ContainsFunc(all, func(r recordV1) bool { return r.ID == marker }) {
 		return nil, h, "", nil
 	}

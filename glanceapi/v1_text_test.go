@@ -82,3 +82,29 @@ func TestV1TooManyHeaders(t *testing.T) {
 		t.Errorf("update: %v", err)
 	}
 }
+
+// Once a service has told of an image it is known whether ids may be chosen; then an
+// image whose creation has lost its answer is found again.
+func TestV1Chosen(t *testing.T) {
+	eachRelease(t, func(t *testing.T, s *glancetest.Server, r server.Release) {
+		s.Add(t, "one", []byte("x"), func(r *server.Record) { r.Visibility = "public" })
+		c := clientV1(t, s, "p")
+		if c.TakesUUIDs() {
+			t.Error("it takes UUIDs before anything is known")
+		}
+		names(t, c, glanceapi.Query{})
+		if c.TakesUUIDs() != (r >= server.Essex) {
+			t.Errorf("it takes UUIDs: %v", c.TakesUUIDs())
+		}
+		if r < server.Essex {
+			return
+		}
+		s.SetFaults(glancetest.Fault{Match: isPost, Break: glancetest.DropAnswer, Times: 1})
+		if i, err := c.Create(t.Context(), glanceapi.NewImage{ID: newID, Name: "two"}); err != nil || i.ID != newID {
+			t.Errorf("%+v, %v", i, err)
+		}
+		if got := names(t, c, glanceapi.Query{Name: "two"}); len(got) != 1 {
+			t.Errorf("%q", got)
+		}
+	})
+}

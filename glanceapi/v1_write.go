@@ -36,7 +36,7 @@ func (v v1) create(ctx context.Context, n NewImage) (Image, error) {
 	if err != nil {
 		return Image{}, unreadable("POST "+cl.path, err)
 	}
-	if err := v.took(ctx, r, c); err != nil {
+	if err := v.took(ctx, v.learn(r), c); err != nil {
 		return Image{}, errors.Join(err, v.remove(context.WithoutCancel(ctx), r.ID))
 	}
 	return r.Image, nil

@@ -22,6 +22,8 @@ type v2 struct{ *conn }
 
 func (v v2) version() string { return "v2" }
 
+func (v v2) takesUUIDs() bool { return true }
+
 func (v v2) data(id string) (string, bool) { return "/v2/images/" + id + "/file", true }
 
 // others goes by the type, where there is nothing better: data has a length, or tells

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -73,4 +74,21 @@ func TestKilledByFilling(t *testing.T) {
 	}
 	run(t, "mv", draft, filepath.Join(m.Dir, "incoming", "again"))
 	sha512sum(t, filepath.Join(m.Dir, "by-name/again/data"), data)
+}
+
+// TestLostAnswer has the answer to the creation of an image lost: there is one image.
+func TestLostAnswer(t *testing.T) {
+	t.Parallel()
+	s := glancetest.New(t, func(s *server.Server) { s.Release = server.Queens })
+	s.Add(t, "there", []byte("x"))
+	source, data := noiseFile(t, 1<<20)
+	m := mount(t, "--endpoint", s.URL, "--api-version", "v1", "--timeout", "5s")
+	run(t, "cat", filepath.Join(m.Dir, "by-name/there/data")) // which shows of what release the service is
+	post := func(r *http.Request) bool { return r.Method == http.MethodPost }
+	s.SetFaults(glancetest.Fault{Match: post, Break: glancetest.DropAnswer, Times: 1})
+	run(t, "cp", source, filepath.Join(m.Dir, "incoming/disk"))
+	sha512sum(t, filepath.Join(m.Dir, "by-name/disk/data"), data)
+	if all := images(t, s, "disk"); len(all) != 1 {
+		t.Errorf("%+v", all)
+	}
 }
