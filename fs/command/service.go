@@ -143,11 +143,12 @@ func (s *service) OpenData(ctx context.Context, id string, off, n, size int64) (
 }
 
 // TakesUUIDs tells whether the id of a new image may be chosen; of a service that
-// has not been reached yet it is assumed, which holds for all of the last ten
-// years.
+// has not been reached yet it is assumed if it spoke v2.
 func (s *service) TakesUUIDs() bool {
-	c := s.reached()
-	return c == nil || c.TakesUUIDs()
+	if c := s.reached(); c != nil {
+		return c.TakesUUIDs()
+	}
+	return s.Version() != "v1"
 }
 
 // Create makes an image without data.
