@@ -49,27 +49,49 @@ func (in *incoming) remember(w watched, u *upload, image string, info os.FileInf
 		in.writeLink(u.name, linked{image, "/data"}, w)
 		in.mu.Unlock()
 	}
-	number := w.number()
+	in.keepFormer(w.draft, image, info)
+}
+
+// keepFormer writes down what a draft is an image of, if the kernel knows its node.
+func (in *incoming) keepFormer(d *draft, image string, info os.FileInfo) {
+	number := d.number()
 	if _, ok := in.t.nodes.knows(number); !ok {
 		return
 	}
-	f := &former{draft: w.draft}
-	f.Line = ledger.Line{Kind: lineBecame, Num: [6]uint64{number, uint64(info.Size()), uint64(info.ModTime().UnixNano())}, Text: w.id + " " + image}
-	in.t.ledger.Add(&f.Line)
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	if in.became[number] != nil {
+		return
+	}
+	f := &former{draft: d}
+	f.Line = ledger.Line{Kind: lineBecame, Num: [6]uint64{number, uint64(info.Size()), uint64(info.ModTime().UnixNano())}, Text: d.id + " " + image}
+	in.t.ledger.Add(&f.Line)
 	in.became[number] = f
 }
 
-// forgotten is told of nodes that the kernel does not know any more.
+// lookedUp is told of a draft that the kernel has just been told of. One that is still
+// a file to who asks, see watched, may have been forgotten since it became an image.
+func (in *incoming) lookedUp(d *draft) {
+	d.mu.Lock()
+	image, info := d.image, d.fixed
+	d.mu.Unlock()
+	if image != "" {
+		in.keepFormer(d, image, info)
+	}
+}
+
+// forgotten is told of nodes that the kernel does not know any more. Those that it was
+// told of again meanwhile stay.
 func (in *incoming) forgotten(number uint64) {
 	in.mu.Lock()
 	f := in.became[number]
+	if _, again := in.t.nodes.knows(number); f == nil || again {
+		in.mu.Unlock()
+		return
+	}
 	delete(in.became, number)
 	in.mu.Unlock()
-	if f != nil {
-		in.t.ledger.Remove(&f.Line)
-	}
+	in.t.ledger.Remove(&f.Line)
 }
 
 // recallFormer takes in one of the process before.

@@ -96,6 +96,18 @@ func (d *incomingDir) Fsync(context.Context, gofs.FileHandle, uint32) syscall.Er
 	return d.t.errno("sync of incoming", d.in.sync())
 }
 
+// Lookup resolves a name, by which a process may come back to what it has made an image of.
+func (d *incomingDir) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*gofs.Inode, syscall.Errno) {
+	inode, errno := d.dir.Lookup(ctx, name, out)
+	if errno != 0 {
+		return nil, errno
+	}
+	if f, ok := inode.Operations().(*draftFile); ok {
+		d.in.lookedUp(f.draft)
+	}
+	return inode, 0
+}
+
 // Create makes a draft and opens it.
 func (d *incomingDir) Create(ctx context.Context, name string, flags, _ uint32, out *fuse.EntryOut) (*gofs.Inode, gofs.FileHandle, uint32, syscall.Errno) {
 	draft, file, err := d.in.create(name)

@@ -106,6 +106,35 @@ func TestWriterOutlives(t *testing.T) {
 	}
 }
 
+// TestMakerOutlives has a program open what it has made an image of, which to it is a
+// file still, once the kernel has forgotten that, and who serves it die.
+func TestMakerOutlives(t *testing.T) {
+	t.Parallel()
+	s := glancetest.New(t)
+	m := mount(t, "--endpoint", s.URL)
+	data, entry := noise(t.Name(), 1<<20), filepath.Join(m.Dir, "incoming", "disk")
+	if err := os.WriteFile(entry, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run(t, "readlink", entry) // by others: the kernel forgets the file for the link
+	f, err := os.Open(entry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if info, err := os.Lstat(entry); err != nil || !info.Mode().IsRegular() {
+		t.Fatalf("what this process has written is no file to it: %v, %v", info, err)
+	}
+	m.killWorker(t)
+	got := make([]byte, len(data))
+	if _, err := f.ReadAt(got, 0); err != nil || !bytes.Equal(got, data) {
+		t.Errorf("reading it after the death: %v", err)
+	}
+	if info, err := f.Stat(); err != nil || info.Size() != int64(len(data)) {
+		t.Errorf("stat after the death: %v, %v", info, err)
+	}
+}
+
 // held is what a mount has for those who use it: descriptors of its two processes,
 // handles, nodes, and memory in KiB.
 type held struct{ files, kept, handles, nodes, memory, keptMemory int }
