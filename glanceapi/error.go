@@ -122,6 +122,13 @@ func Unasked(err error) error {
 	return &Error{Op: "the image service is not asked", Err: errors.New(err.Error()), temporary: true}
 }
 
+// Unauthorized tells whether err is that the account was not believed (401), which says
+// nothing of what was asked for, and may be mended.
+func Unauthorized(err error) bool {
+	_, ok := refused(err, http.StatusUnauthorized)
+	return ok
+}
+
 // refused returns err's answer if it has one of the statuses.
 func refused(err error, statuses ...int) (*Error, bool) {
 	var e *Error

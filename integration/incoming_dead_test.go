@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -101,5 +102,49 @@ func settled(t *testing.T, m *Mount) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestUploadDisbelieved has the account of a mount be worth nothing for a while, from the
+// middle of an upload on: what that has left at the service is seen to afterwards.
+func TestUploadDisbelieved(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		refused func(*http.Request) bool
+		want    int // images
+	}{
+		"before it is sent": {func(r *http.Request) bool { return glancetest.IsUpload(r) || r.Method == http.MethodDelete }, 0},
+		"once it is sent":   {func(r *http.Request) bool { return !glancetest.IsUpload(r) && strings.Contains(r.URL.Path, "/images/") }, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := glancetest.New(t)
+			source, data := noiseFile(t, 1<<20)
+			m := mount(t, "--endpoint", s.URL)
+			draft := filepath.Join(m.Dir, "incoming/disk")
+			s.SetFaults(glancetest.Fault{Match: c.refused, Status: http.StatusUnauthorized})
+			if _, err := try(nil, "cp", source, draft); err == nil || !strings.Contains(err.Error(), "Permission denied") {
+				t.Errorf("an account that is worth nothing: %v", err)
+			}
+			run(t, "cmp", source, draft)
+			s.SetFaults()
+			err := eventually("the image to be seen to", func() (bool, error) {
+				all := images(t, s, "disk")
+				return len(all) == c.want, fmt.Errorf("%+v", all)
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			settled(t, m)
+			if c.want == 0 {
+				run(t, "mv", draft, draft+".tmp")
+				run(t, "mv", draft+".tmp", draft)
+			}
+			if all := images(t, s, "disk"); len(all) != 1 || all[0].Status != "active" {
+				t.Errorf("images: %+v", all)
+			}
+			run(t, "test", "-L", draft)
+			sha512sum(t, draft, data)
+		})
 	}
 }

@@ -39,7 +39,7 @@ func (p *Publisher) Unmake(ctx context.Context, r *Attempt) error {
 		return ErrMayCome
 	}
 	if err != nil && !errors.Is(err, iofs.ErrNotExist) {
-		if glanceapi.Temporary(err) || ctx.Err() != nil {
+		if glanceapi.Temporary(err) || glanceapi.Unauthorized(err) || ctx.Err() != nil {
 			return err
 		}
 		p.log.Error("the image service does not remove an unfinished image", "image", r.Image, "err", err)
