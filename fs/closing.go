@@ -72,7 +72,7 @@ func (in *incoming) closed(ctx context.Context, o *opening) error {
 	o.mu.Lock()
 	c := closing{opener: o.opener, wrote: o.wrote, caught: o.caught}
 	gone, filling := o.removed || o.image != "" && o.up == nil, o.about.Image != ""
-	why, overtaken := o.missing.reason(), o.others[o.opener]
+	why := o.missing.reason()
 	o.mu.Unlock()
 	if !c.wrote || gone {
 		return nil
@@ -85,28 +85,57 @@ func (in *incoming) closed(ctx context.Context, o *opening) error {
 		return nil
 	}
 	name := o.name()
-	if why == nil && overtaken && (filling || !isHidden(name)) {
-		why = errOvertaken
-	}
 	if why == nil && o.isCutOff(c.closer) {
 		why = errLimited
 	}
 	if why != nil {
-		in.t.log.Warn("no image is made; the draft is kept", "name", name, "err", why)
-		return errors.Join(why, o.tell(func(a *about) { a.Error = why.Error() }))
+		return in.unmade(o, name, why)
 	}
-	o.mu.Lock()
-	o.wrote = false
-	o.mu.Unlock()
+	o.setWrote(false)
+	var err error
 	switch {
 	case filling:
-		return finish(ctx, func() (*upload, error) { return in.startFill(o.draft) })
+		err = finish(ctx, func() (*upload, error) { return in.startFill(o.draft, &upload{unless: o.overtaken}) })
 	case isHidden(name):
-		return nil
 	case isSidecar(name):
-		return in.inspect(o.draft)
+		o.mu.Lock()
+		err = o.overtaken()
+		o.mu.Unlock()
+		if err == nil {
+			err = in.inspect(o.draft)
+		}
+	default:
+		err = finish(ctx, func() (*upload, error) {
+			return in.start(o.draft, &upload{name: name, by: c.closer, unless: o.overtaken})
+		})
 	}
-	return finish(ctx, func() (*upload, error) { return in.start(o.draft, name, c.closer) })
+	if errors.Is(err, errOvertaken) {
+		o.setWrote(true) // by whoever closes a copy of it, nothing is to be made either
+		return in.unmade(o, name, err)
+	}
+	return err
+}
+
+// unmade tells why nothing is made of a draft that was finished.
+func (in *incoming) unmade(o *opening, name string, why error) error {
+	in.t.log.Warn("no image is made; the draft is kept", "name", name, "err", why)
+	return errors.Join(why, o.tell(func(a *about) { a.Error = why.Error() }))
+}
+
+func (o *opening) setWrote(wrote bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.wrote = wrote
+}
+
+// overtaken returns errOvertaken if the bytes are not those of who closes, because another
+// process has changed them since. That may happen until an upload has begun, which nobody
+// can change bytes under. Called with mu held.
+func (o *opening) overtaken() error {
+	if o.others[o.opener] {
+		return errOvertaken
+	}
+	return nil
 }
 
 // isCutOff reports whether the draft is as long as a process may make a file. Of a write

@@ -56,8 +56,8 @@ func (in *incoming) leaveOut(d *draft) {
 }
 
 // startFill sends a draft as the data of its queued image.
-func (in *incoming) startFill(d *draft) (*upload, error) {
-	return in.begin(d, &upload{}, func(ctx context.Context, u *upload, s *publish.Spool) (glanceapi.Image, error) {
+func (in *incoming) startFill(d *draft, u *upload) (*upload, error) {
+	return in.begin(d, u, func(ctx context.Context, u *upload, s *publish.Spool) (glanceapi.Image, error) {
 		image := d.known().Image
 		if d.known().Tried != "" {
 			if img, done, err := in.publisher.Earlier(ctx, image, s); done || err != nil {

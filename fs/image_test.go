@@ -101,7 +101,7 @@ func TestReadWhileAdopted(t *testing.T) {
 	if _, errno := o.Write(t.Context(), data, 0); errno != 0 {
 		t.Fatal(errno)
 	}
-	u, err := in.startFill(d)
+	u, err := in.startFill(d, &upload{})
 	in.mu.Lock() // which the draft needs to become the image
 	if err != nil {
 		t.Fatal(err)

@@ -189,7 +189,7 @@ func (in *incoming) rename(ctx context.Context, old, name string, flags uint32) 
 	case err != nil:
 		return in.move(old, name)
 	}
-	return finish(ctx, func() (*upload, error) { return in.start(d, name, 0) })
+	return finish(ctx, func() (*upload, error) { return in.start(d, &upload{name: name}) })
 }
 
 // move is rename but for uploads.

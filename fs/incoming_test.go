@@ -242,7 +242,7 @@ func TestOutage(t *testing.T) {
 		glancetest.Fault{Match: glancetest.IsUpload, Status: http.StatusBadRequest},
 		glancetest.Fault{Match: func(r *http.Request) bool { return r.Method == http.MethodDelete }, Status: http.StatusServiceUnavailable},
 	)
-	u, err := in.start(d, "file", 0)
+	u, err := in.start(d, &upload{name: "file"})
 	if err != nil {
 		t.Fatal(err)
 	}

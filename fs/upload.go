@@ -32,8 +32,9 @@ type upload struct {
 	over   *draft // had the name then
 	cancel context.CancelCauseFunc
 	done   chan struct{}
-	err    error // once done
-	looks  bool  // it sends nothing, it finds out what was sent
+	err    error        // once done
+	looks  bool         // it sends nothing, it finds out what was sent
+	unless func() error // tells why it must not begin after all, with the draft's mu held; nil if nothing can
 
 	stage   atomic.Value // a string
 	sent    atomic.Int64
@@ -73,10 +74,10 @@ func finish(ctx context.Context, start func() (*upload, error)) error {
 // A job makes an image of what the spool has, or says why not.
 type job func(ctx context.Context, u *upload, s *publish.Spool) (glanceapi.Image, error)
 
-// start sends a draft on its way to an image under a name in incoming/, or
+// start sends a draft on its way to an image under the name of u in incoming/, or
 // returns the upload that is under way already.
-func (in *incoming) start(d *draft, name string, by int) (*upload, error) {
-	return in.begin(d, &upload{name: name, by: by}, func(ctx context.Context, u *upload, s *publish.Spool) (glanceapi.Image, error) {
+func (in *incoming) start(d *draft, u *upload) (*upload, error) {
+	return in.begin(d, u, func(ctx context.Context, u *upload, s *publish.Spool) (glanceapi.Image, error) {
 		return in.publish(ctx, d, u, s)
 	})
 }
@@ -88,6 +89,11 @@ func (in *incoming) begin(d *draft, u *upload, do job) (*upload, error) {
 	defer in.mu.Unlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if u.unless != nil {
+		if err := u.unless(); err != nil {
+			return nil, err
+		}
+	}
 	switch {
 	case d.up != nil && d.up.name == u.name:
 		return d.up, nil

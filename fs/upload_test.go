@@ -29,7 +29,7 @@ func TestNameTaken(t *testing.T) {
 	for _, removed := range []bool{false, true} {
 		s.SetFaults(glancetest.Fault{Match: glancetest.IsUpload, Break: glancetest.Hang})
 		first := write(".first")
-		u, err := in.start(first, "name", 0)
+		u, err := in.start(first, &upload{name: "name"})
 		if err != nil {
 			t.Fatal(err)
 		}
