@@ -72,12 +72,18 @@ func (in *incoming) closed(ctx context.Context, o *opening) error {
 	o.mu.Lock()
 	c := closing{opener: o.opener, wrote: o.wrote, caught: o.caught}
 	gone, filling := o.removed || o.image != "" && o.up == nil, o.about.Image != ""
-	why := o.missing.reason()
+	why, lost := o.missing.reason(), o.image != "" && o.others[o.opener] == cleared
 	o.mu.Unlock()
-	if !c.wrote || gone {
+	if !c.wrote || gone && !lost {
 		return nil
 	}
 	c.closes(ctx)
+	if gone {
+		if c.finished() {
+			return errOvertaken // the image has been made of what another has written
+		}
+		return nil
+	}
 	if c.mine() && c.broken() {
 		return o.tell(func(a *about) { a.Error = "whoever wrote it " + c.ended() })
 	}
@@ -132,7 +138,7 @@ func (o *opening) setWrote(wrote bool) {
 // process has changed them since. That may happen until an upload has begun, which nobody
 // can change bytes under. Called with mu held.
 func (o *opening) overtaken() error {
-	if o.others[o.opener] {
+	if o.others[o.opener] != nothing {
 		return errOvertaken
 	}
 	return nil

@@ -25,6 +25,17 @@ func (m *meanwhile) Value(key any) any {
 	return m.Context.Value(key)
 }
 
+// openBy is an opening of a draft for writing by a process.
+func openBy(t *testing.T, in *incoming, d *draft, f *os.File, process int) *opening {
+	t.Helper()
+	o := in.opening(d, f, syscall.O_WRONLY)
+	o.opener = process
+	if err := d.enter(process); err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
 // TestOvertakenWhileClosing has another process change a draft while the one that has
 // written it closes it: nothing is made of bytes that are not those of who closes.
 func TestOvertakenWhileClosing(t *testing.T) {
@@ -44,15 +55,7 @@ func TestOvertakenWhileClosing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		open := func(file *os.File, process int) *opening {
-			o := in.opening(d, file, syscall.O_WRONLY)
-			o.opener = process
-			if err := d.enter(process); err != nil {
-				t.Fatal(err)
-			}
-			return o
-		}
-		o := open(f, us)
+		o := openBy(t, in, d, f, us)
 		if _, errno := o.Write(t.Context(), []byte("AA"), 0); errno != 0 {
 			t.Fatal(errno)
 		}
@@ -61,7 +64,7 @@ func TestOvertakenWhileClosing(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := change(open(f, other)); err != nil {
+			if err := change(openBy(t, in, d, f, other)); err != nil {
 				t.Error(err)
 			}
 		}}
@@ -76,5 +79,53 @@ func TestOvertakenWhileClosing(t *testing.T) {
 	}
 	if n := len(s.Requests()); n != 0 {
 		t.Errorf("%d requests", n)
+	}
+}
+
+// TestCleared has a process begin anew what another has written, and make an image of it:
+// the other is told when it closes it then, before or after.
+func TestCleared(t *testing.T) {
+	for _, late := range []bool{false, true} {
+		s := glancetest.New(t)
+		in := incomingOf(t, s, nil)
+		d, f, err := in.create("name")
+		if err != nil {
+			t.Fatal(err)
+		}
+		g, err := d.openFile()
+		if err != nil {
+			t.Fatal(err)
+		}
+		first, second := openBy(t, in, d, f, 10), openBy(t, in, d, g, 11)
+		closeFirst := func() {
+			t.Helper()
+			if err := in.closed(t.Context(), first); !errors.Is(err, errOvertaken) {
+				t.Errorf("closing what is gone: %v", err)
+			}
+		}
+		first.Write(t.Context(), []byte("first"), 0)
+		if err := second.truncate(0); err != nil {
+			t.Fatal(err)
+		}
+		second.Write(t.Context(), []byte("second"), 0)
+		if !late {
+			closeFirst()
+		}
+		if err := in.closed(t.Context(), second); err != nil {
+			t.Error(err)
+		}
+		if late {
+			closeFirst()
+		}
+		_, l, _ := in.find("name")
+		if rec, ok := s.Images.Image(l.image); !ok || rec.Status != "active" || *rec.Size != int64(len("second")) {
+			t.Errorf("the image is %+v", rec)
+		}
+		first.Release(t.Context())
+		second.Release(t.Context())
+		in.stop()
+		if left, _ := os.ReadDir(in.dir); len(left) != 0 {
+			t.Errorf("left on the disk: %v", left)
+		}
 	}
 }

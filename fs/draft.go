@@ -26,7 +26,7 @@ type draft struct {
 	about   about
 	writes  int           // changes of the bytes under way
 	writers int           // openings for writing
-	others  map[int]bool  // by process with one of these: whether another has changed the bytes since; see joined
+	others  map[int]int   // by process with one of these: what others have done to the bytes since; see joined
 	changed bool          // the bytes are not those that it was made with, none
 	fewer   chan struct{} // closed, and replaced, when there are fewer of either
 	up      *upload       // under way: the bytes stay as they are
@@ -110,7 +110,7 @@ func (d *draft) save(durable bool) error {
 	defer d.saving.Unlock()
 	d.mu.Lock()
 	b, err := json.Marshal(d.about)
-	gone := d.removed
+	gone := d.removed || d.image != "" // its bytes are not here any more
 	d.mu.Unlock()
 	if err != nil || gone {
 		return err
@@ -146,8 +146,10 @@ func (d *draft) begin(process int) error {
 	}
 	d.writes++
 	d.changed, d.about.Tried = true, ""
-	for p := range d.others {
-		d.others[p] = d.others[p] || p != process
+	for p, done := range d.others {
+		if p != process {
+			d.others[p] = max(done, changed)
+		}
 	}
 	return nil
 }
@@ -198,11 +200,28 @@ func (d *draft) enter(process int) error {
 // nothing begins anew. Called with mu held.
 func (d *draft) joined(process int) {
 	if d.writers == 0 {
-		d.others = make(map[int]bool)
+		d.others = make(map[int]int)
 	}
 	d.writers++
 	if _, ok := d.others[process]; !ok {
-		d.others[process] = false
+		d.others[process] = nothing
+	}
+}
+
+// What other processes have done to the bytes that one has written.
+const (
+	nothing = iota
+	changed
+	cleared // there is nothing left of them
+)
+
+// begunAnew notes that a process has set the length to nothing. Called with mu held.
+func (d *draft) begunAnew(process int) {
+	for p := range d.others {
+		d.others[p] = cleared
+		if p == process {
+			d.others[p] = nothing
+		}
 	}
 }
 

@@ -160,9 +160,7 @@ func (o *opening) truncate(size int64) error {
 			o.mu.Lock()
 			was := o.about.Damaged
 			o.missing, o.about.Damaged = gap{}, false
-			if o.others[o.opener] {
-				o.others[o.opener] = false
-			}
+			o.begunAnew(o.opener)
 			o.mu.Unlock()
 			if was {
 				_ = o.save(false) // or the next process would not take what is written now
