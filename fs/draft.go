@@ -11,6 +11,7 @@ import (
 
 	"glancefs/fs/disk"
 	"glancefs/fs/publish"
+	"glancefs/glanceapi"
 )
 
 // A draft is a file that is not an image yet: bytes on the disk of the cache,
@@ -24,15 +25,16 @@ type draft struct {
 
 	mu      sync.Mutex
 	about   about
-	writes  int           // changes of the bytes under way
-	writers int           // openings for writing
-	others  map[int]int   // by process with one of these: what others have done to the bytes since; see joined
-	changed bool          // the bytes are not those that it was made with, none
-	fewer   chan struct{} // closed, and replaced, when there are fewer of either
-	up      *upload       // under way: the bytes stay as they are
-	image   string        // what it has become, or does just now: they stay for ever
-	fixed   os.FileInfo   // as which they stay
-	removed bool          // it is found no more; who has it open keeps it
+	writes  int             // changes of the bytes under way
+	writers int             // openings for writing
+	others  map[int]int     // by process with one of these: what others have done to the bytes since; see joined
+	changed bool            // the bytes are not those that it was made with, none
+	fewer   chan struct{}   // closed, and replaced, when there are fewer of either
+	up      *upload         // under way: the bytes stay as they are
+	image   string          // what it has become, or does just now: they stay for ever
+	made    glanceapi.Image // that, as it was made; no image if that was by a process before this one
+	fixed   os.FileInfo     // as which they stay
+	removed bool            // it is found no more; who has it open keeps it
 }
 
 // about is what is kept of a draft beside its bytes.

@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"context"
 	"fmt"
 	iofs "io/fs"
 	"os"
@@ -8,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"glancefs/fs/ledger"
 )
@@ -108,6 +111,25 @@ func (in *incoming) recallFormer(old *ledger.Line) {
 	defer in.mu.Unlock()
 	in.became[old.Num[0]] = &former{*old, d}
 	in.made[image] = true
+}
+
+// readImage reads the image that the draft has become, as it was made, whatever has become
+// of that since.
+func (o *opening) readImage(ctx context.Context, image string, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
+	data := &imageData{node: node{t: o.in.t}, id: image}
+	defer data.OnForget()
+	o.mu.Lock()
+	made := o.made
+	o.mu.Unlock()
+	if made.Size > 0 {
+		data.mu.Lock()
+		err := data.openAs(made)
+		data.mu.Unlock()
+		if err != nil {
+			return nil, o.in.t.errno("read a draft", err)
+		}
+	}
+	return data.Read(ctx, nil, dest, off)
 }
 
 // byNumber finds the draft that the kernel knows as a node.

@@ -187,9 +187,7 @@ func (o *opening) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadRe
 		return nil, o.in.t.errno("read a draft", err)
 	}
 	if image != "" {
-		data := &imageData{node: node{t: o.in.t}, id: image}
-		defer data.OnForget()
-		return data.Read(ctx, nil, dest, off)
+		return o.readImage(ctx, image, dest, off)
 	}
 	n, err := o.file.ReadAt(dest, off)
 	if o.isImage() {

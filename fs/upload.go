@@ -170,7 +170,7 @@ func (in *incoming) succeed(d *draft, u *upload, s *publish.Spool, img glanceapi
 	w := watch(d, u.by) // before the locks: /proc may take its time
 	in.remember(w, u, img.ID, s.Info)
 	d.mu.Lock()
-	d.image = img.ID // from here on its file may be the cache's, which makes holes in it
+	d.image, d.made = img.ID, img // from here on its file may be the cache's, which makes holes in it
 	d.mu.Unlock()
 	in.adopt(d, s, img)
 	in.mu.Lock()

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -55,6 +56,44 @@ func TestWhatIsOpenStays(t *testing.T) {
 				t.Errorf("%v: %s", err, rest)
 			}
 		})
+	}
+}
+
+// TestWhatIsOpenStaysOnceMade: so does one that was made here for who has it open since
+// it was a draft.
+func TestWhatIsOpenStaysOnceMade(t *testing.T) {
+	t.Parallel()
+	s := glancetest.New(t)
+	data := noise(t.Name(), 2<<20)
+	m := mount(t, "--endpoint", s.URL, "--refresh", "100ms")
+	entry := filepath.Join(m.Dir, "incoming/disk")
+	w, err := os.OpenFile(entry, os.O_WRONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := os.Open(entry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if _, err := w.Write(data); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	id := filepath.Base(filepath.Dir(strings.TrimSpace(string(run(t, "readlink", entry)))))
+	run(t, "curl", "-sSf", "-X", http.MethodDelete, s.URL+"/v2/images/"+id)
+	err = eventually("it not to be there any more", func() (bool, error) {
+		_, err := try(nil, "cat", filepath.Join(m.Dir, "images", id, "data"))
+		return err != nil, errors.New("it can still be opened")
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	got := make([]byte, len(data))
+	if _, err := r.ReadAt(got, 0); err != nil || !bytes.Equal(got, data) {
+		t.Errorf("reading what is open: %v", err)
 	}
 }
 
