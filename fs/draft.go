@@ -7,6 +7,7 @@ import (
 	iofs "io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"glancefs/fs/disk"
@@ -28,6 +29,7 @@ type draft struct {
 	writes  int             // changes of the bytes under way
 	writers int             // openings for writing
 	others  map[int]int     // by process with one of these: what others have done to the bytes since; see joined
+	before  []int           // processes that had written through what they have open when the process before died
 	changed bool            // the bytes are not those that it was made with, none
 	fewer   chan struct{}   // closed, and replaced, when there are fewer of either
 	up      *upload         // under way: the bytes stay as they are
@@ -207,6 +209,20 @@ func (d *draft) joined(process int) {
 	d.writers++
 	if _, ok := d.others[process]; !ok {
 		d.others[process] = nothing
+	}
+}
+
+// rejoined is joined for an opening of the process before, which knew who had changed the
+// bytes last. It is taken that everybody else has who had written something.
+func (d *draft) rejoined(process int, wrote bool) {
+	d.joined(process)
+	if wrote {
+		d.before = append(d.before, process)
+	}
+	for p, done := range d.others {
+		if slices.ContainsFunc(d.before, func(writer int) bool { return writer != p }) {
+			d.others[p] = max(done, changed)
+		}
 	}
 }
 

@@ -86,7 +86,7 @@ func (in *incoming) reopen(ctx context.Context, d *draft, flags uint32) (gofs.Fi
 		o.missing.miss(0, math.MaxInt64, errUnwritten) // what is not known
 	}
 	if o.writes {
-		d.joined(o.opener)
+		d.rejoined(o.opener, o.wrote)
 	}
 	return o, 0, 0
 }

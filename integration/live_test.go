@@ -106,6 +106,35 @@ func TestWriterOutlives(t *testing.T) {
 	}
 }
 
+// TestWritersOutlive has who serves a draft die between the writes of two programs that
+// write it at the same time and their closing it: nothing is made of it, as without that.
+func TestWritersOutlive(t *testing.T) {
+	t.Parallel()
+	s := glancetest.New(t)
+	m := mount(t, "--endpoint", s.URL)
+	_, data := noiseFile(t, 3<<20)
+	draft := filepath.Join(m.Dir, "incoming", "disk")
+	first := copyTo(t, draft)
+	first.in.Write(data[:1<<20])
+	arrived(t, draft, 1<<20)
+	second := copyTo(t, draft)
+	second.in.Write(data[:2<<20])
+	arrived(t, draft, 2<<20)
+	first.in.Write(data[1<<20:])
+	arrived(t, draft, 3<<20)
+	m.killWorker(t)
+	for _, cp := range []*feeding{first, second} {
+		cp.in.Close()
+		if err := cp.Wait(); err == nil {
+			t.Error("it is told that all is well")
+		}
+	}
+	if all := images(t, s, "disk"); len(all) != 0 {
+		t.Errorf("it has made %+v", all)
+	}
+	run(t, "cp", "--remove-destination", filepath.Join(m.Dir, ".glancefs/status.json"), draft) // which is new
+}
+
 // TestMakerOutlives has a program open what it has made an image of, which to it is a
 // file still, once the kernel has forgotten that, and who serves it die.
 func TestMakerOutlives(t *testing.T) {
