@@ -91,7 +91,11 @@ func (in *incoming) closed(ctx context.Context, o *opening) error {
 		return nil
 	}
 	name := o.name()
-	if why == nil && o.isCutOff(c.closer) {
+	switch {
+	case why != nil:
+	case o.fills && !filling && isHidden(name):
+		why = errRescued
+	case o.isCutOff(c.closer):
 		why = errLimited
 	}
 	if why != nil {

@@ -18,6 +18,7 @@ import (
 var (
 	errAmbiguous   = errors.New("several images have this name")
 	errBusy        = errors.New("image data is being uploaded")
+	errRescued     = errors.New("the image is gone, or has other data; what was written for it is in incoming/")
 	errOvertaken   = errors.New("another program has written to it meanwhile")
 	errNoData      = errors.New("image has no data")
 	errNoSize      = errors.New("the service does not say how many bytes the image has")
@@ -62,6 +63,7 @@ var errnos = []struct {
 	{glanceapi.ErrProtected, syscall.EPERM},
 	{errAmbiguous, syscall.ENOTUNIQ},
 	{errBusy, syscall.EBUSY},
+	{errRescued, syscall.EBUSY},
 	{errOvertaken, syscall.EBUSY},
 	{errNoData, syscall.ENODATA},
 	{glanceapi.ErrNoData, syscall.ENODATA},

@@ -25,6 +25,7 @@ type opening struct {
 	file   *os.File // nil for a draft that became an image before
 	writes bool     // opened for writing
 	reads  bool     // and for reading
+	fills  bool     // what was opened is the data of a queued image
 	opener int      // process; 0 where that cannot be told
 
 	first sync.Once // of the writes
@@ -37,7 +38,7 @@ type opening struct {
 // opening makes an opening of a draft with the flags of open(2). It counts no writer.
 func (in *incoming) opening(d *draft, file *os.File, flags uint32) *opening {
 	mode := flags & syscall.O_ACCMODE
-	return &opening{draft: d, in: in, file: file, writes: mode != syscall.O_RDONLY, reads: mode != syscall.O_WRONLY}
+	return &opening{draft: d, in: in, file: file, fills: d.known().Image != "", writes: mode != syscall.O_RDONLY, reads: mode != syscall.O_WRONLY}
 }
 
 // open opens a draft.

@@ -148,3 +148,30 @@ func TestUploadDisbelieved(t *testing.T) {
 		})
 	}
 }
+
+// TestFilledWhenGone deletes a queued image whose data is being written: who writes it is
+// told when it closes it, and the bytes are kept.
+func TestFilledWhenGone(t *testing.T) {
+	t.Parallel()
+	s := glancetest.New(t)
+	_, data := noiseFile(t, 1<<20)
+	m := mount(t, "--endpoint", s.URL, "--allow-delete")
+	id := s.AddQueued(t, "disk")
+	image := filepath.Join(m.Dir, "images", id)
+	cp := copyTo(t, filepath.Join(image, "data"))
+	cp.in.Write(data[:1<<19])
+	arrived(t, filepath.Join(image, "data"), 1<<19)
+	run(t, "rmdir", image)
+	cp.in.Write(data[1<<19:])
+	cp.in.Close()
+	if err := cp.Wait(); err == nil {
+		t.Error("it is told that all is well")
+	}
+	draft := filepath.Join(m.Dir, "incoming/.data-of-"+id)
+	sha512sum(t, draft, data)
+	if why := reason(t, draft); !strings.Contains(why, "gone") {
+		t.Errorf("the reason given is %q", why)
+	}
+	run(t, "mv", draft, filepath.Join(m.Dir, "incoming/disk"))
+	sha512sum(t, filepath.Join(m.Dir, "incoming/disk"), data)
+}
