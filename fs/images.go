@@ -69,6 +69,9 @@ var errNoDelete = fmt.Errorf("%w without --allow-delete", errReadOnly)
 // remove deletes an image. It is gone from everywhere at once.
 func (t *tree) remove(ctx context.Context, id string) error {
 	img, err := t.catalog.Image(ctx, id)
+	if errors.Is(err, iofs.ErrNotExist) {
+		t.incoming.imageGone(id) // a process before this one may have deleted it, and come no further
+	}
 	if err != nil {
 		return err
 	}

@@ -175,3 +175,35 @@ func TestFilledWhenGone(t *testing.T) {
 	run(t, "mv", draft, filepath.Join(m.Dir, "incoming/disk"))
 	sha512sum(t, filepath.Join(m.Dir, "incoming/disk"), data)
 }
+
+// TestDeletedBefore has who serves a mount die when the service has deleted an image and it
+// does not know yet: what leads to the image goes all the same.
+func TestDeletedBefore(t *testing.T) {
+	t.Parallel()
+	s := glancetest.New(t)
+	m := mount(t, "--endpoint", s.URL, "--allow-delete")
+	entry := filepath.Join(m.Dir, "incoming/disk")
+	run(t, "mkdir", entry)
+	id := filepath.Base(strings.TrimSpace(string(run(t, "readlink", entry))))
+	deletes := func(r *http.Request) bool { return r.Method == http.MethodDelete }
+	s.SetFaults(glancetest.Fault{Match: deletes, Times: 1, Break: glancetest.Hang})
+	rmdir, err := command(t.Context(), nil, "rmdir", filepath.Join(m.Dir, "images", id))
+	if err == nil {
+		err = rmdir.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = eventually("the deletion to be asked for", func() (bool, error) { return s.Suffered() > 0, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, "curl", "-sSf", "-X", http.MethodDelete, s.URL+"/v2/images/"+id)
+	m.killWorker(t)
+	if err := rmdir.Wait(); err != nil {
+		t.Errorf("rmdir: %v", err)
+	}
+	if _, err := os.Lstat(entry); !os.IsNotExist(err) {
+		t.Errorf("what leads to it: %v", err)
+	}
+}
