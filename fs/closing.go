@@ -138,6 +138,14 @@ func (o *opening) setWrote(wrote bool) {
 	o.wrote = wrote
 }
 
+// may tells why an upload must not begin. Called with the draft's mu held.
+func (u *upload) may() error {
+	if u.unless == nil {
+		return nil
+	}
+	return u.unless()
+}
+
 // overtaken returns errOvertaken if the bytes are not those of who closes, because another
 // process has changed them since. That may happen until an upload has begun, which nobody
 // can change bytes under. Called with mu held.

@@ -129,3 +129,25 @@ func TestCleared(t *testing.T) {
 		}
 	}
 }
+
+// TestRemovedMeanwhile removes a draft while it is closed, and when it is about to be opened.
+func TestRemovedMeanwhile(t *testing.T) {
+	in := incomingOf(t, glancetest.New(t), nil)
+	d, f, err := in.create("name")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := openBy(t, in, d, f, 10)
+	o.Write(t.Context(), []byte("data"), 0)
+	ctx := &meanwhile{t.Context(), func() {
+		if err := in.remove("name"); err != nil {
+			t.Error(err)
+		}
+	}}
+	if err := in.closed(ctx, o); !errors.Is(err, errDiscarded) {
+		t.Errorf("closing it: %v", err)
+	}
+	if _, _, errno := in.open(t.Context(), d, syscall.O_RDONLY); errno != syscall.ESTALE {
+		t.Errorf("opening it: %v", errno)
+	}
+}

@@ -84,8 +84,12 @@ func (d *draft) path() string { return filepath.Join(d.dir, d.id+draftSuffix) }
 // openFile opens the bytes. It returns nil for those that are the cache's by now.
 func (d *draft) openFile() (*os.File, error) {
 	f, err := os.OpenFile(d.path(), os.O_RDWR, 0)
-	if errors.Is(err, iofs.ErrNotExist) && d.fixedAs() != nil {
+	switch {
+	case !errors.Is(err, iofs.ErrNotExist):
+	case d.fixedAs() != nil:
 		return nil, nil
+	case d.isRemoved():
+		return nil, errLost // has the kernel look the name up once more
 	}
 	return f, ofTheDisk(err)
 }

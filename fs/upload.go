@@ -89,16 +89,16 @@ func (in *incoming) begin(d *draft, u *upload, do job) (*upload, error) {
 	defer in.mu.Unlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if u.unless != nil {
-		if err := u.unless(); err != nil {
-			return nil, err
-		}
+	if err := u.may(); err != nil {
+		return nil, err
 	}
 	switch {
 	case d.up != nil && d.up.name == u.name:
 		return d.up, nil
 	case in.stopped:
 		return nil, errStopped
+	case d.removed:
+		return nil, errDiscarded
 	}
 	if err := d.changeable(); err != nil {
 		return nil, err
