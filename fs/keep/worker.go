@@ -70,7 +70,10 @@ func (w *worker) watch(says func(Message), ends func(*os.ProcessState)) {
 // send tells the worker something. One that does not listen has ended, or will be
 // ended.
 func (w *worker) send(m Message, files ...*os.File) {
-	_ = send(int(w.conn.Fd()), unix.MSG_DONTWAIT, m, files...)
+	conn, err := w.conn.SyscallConn() // which may be closed meanwhile, and its number be another's
+	if err == nil {
+		_ = conn.Control(func(fd uintptr) { _ = send(int(fd), unix.MSG_DONTWAIT, m, files...) })
+	}
 }
 
 func (w *worker) signal(s syscall.Signal) { _ = w.cmd.Process.Signal(s) }
