@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net/http"
 	"net/textproto"
+	"strings"
 	"sync/atomic"
 )
 
@@ -50,7 +51,7 @@ func (v v1) data(id string) (string, bool) { return v.path(id), false }
 
 // others goes by the headers: every release sends the image's record with its data.
 func (v v1) others(resp *http.Response, id string) string {
-	if resp.Header.Get(idHeader) != id {
+	if !strings.EqualFold(resp.Header.Get(idHeader), id) { // databases that know no case find either
 		return "something else comes instead of the data of the image"
 	}
 	return ""

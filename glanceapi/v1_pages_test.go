@@ -39,3 +39,13 @@ func serveV1(t *testing.T, h http.HandlerFunc) string {
 	t.Cleanup(s.Close)
 	return s.URL
 }
+
+// Databases that know no case find an image by its id in either, and tell its own.
+func TestDataOfOtherCaseV1(t *testing.T) {
+	for id, other := range map[string]bool{"AB": false, "ab": false, "a": true, "": true} {
+		resp := &http.Response{Header: http.Header{"X-Image-Meta-Id": {"ab"}}}
+		if why := (v1{}).others(resp, id); (why != "") != other {
+			t.Errorf("%q: %q", id, why)
+		}
+	}
+}
