@@ -85,6 +85,7 @@ type record struct {
 	image glanceapi.Image
 	at    time.Time
 	own   time.Time // when it was last changed here
+	news  time.Time // when that was asked whose answer last said something new of it
 	doubt bool      // it may be otherwise by now
 }
 

@@ -51,10 +51,11 @@ func (c *Catalog) record(img glanceapi.Image, asked time.Time) (ok, otherwise bo
 		return true, false // an answer that was long on its way: an image never loses its data
 	}
 	r.image, r.at, r.doubt = img, time.Now(), false
-	c.images[img.ID] = r
 	if !reflect.DeepEqual(old, img) {
+		r.news = asked
 		c.changes++
 	}
+	c.images[img.ID] = r
 	return true, c.listing.has(img.ID) && (old.Name != img.Name || img.Hidden)
 }
 

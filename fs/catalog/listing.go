@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"context"
-	"reflect"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -202,8 +201,9 @@ type delta struct {
 	clock   time.Time // the service's, when it began to tell
 }
 
-// merge takes a page into d, and reports whether it brought any news. The listing
-// is amended when all of d is known.
+// merge takes a page into d, and reports whether any of it is news since the listing
+// was true, whoever was told first: of what has changed before that nobody may have
+// been told yet. The listing is amended when all of d is known.
 func (c *Catalog) merge(d *delta, page glanceapi.Page) (news bool) {
 	if d.clock.IsZero() {
 		d.clock = pageClock(page)
@@ -211,12 +211,12 @@ func (c *Catalog) merge(d *delta, page glanceapi.Page) (news bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, img := range page.Images {
-		r, known := c.images[img.ID]
 		if ok, _ := c.record(img, d.start); !ok {
 			continue
 		}
-		img = c.images[img.ID].image
-		news = news || !known || !reflect.DeepEqual(r.image, img)
+		r := c.images[img.ID]
+		img = r.image
+		news = news || r.news.After(c.listing.synced)
 		if img.Hidden {
 			d.gone[img.ID] = true
 		} else if !c.listing.has(img.ID) {

@@ -1,0 +1,100 @@
+package catalog
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"glancefs/glanceapi"
+	"glancefs/glanceapi/glancetest"
+	"glancefs/glanceapi/server"
+)
+
+// rename gives an image another name, as somebody elsewhere does.
+func rename(t *testing.T, s *glancetest.Server, id, name string) {
+	t.Helper()
+	patch(t, s, id, `[{"op":"replace","path":"/name","value":"`+name+`"}]`)
+}
+
+// patch changes an image, as somebody elsewhere does.
+func patch(t *testing.T, s *glancetest.Server, id, changes string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPatch, s.URL+"/v2/images/"+id, strings.NewReader(changes))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/openstack-images-v2.1-json-patch")
+	a, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Body.Close()
+	if a.StatusCode != http.StatusOK {
+		t.Fatal(a.Status)
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
+
+// names returns the names by which images are listed, sorted.
+func names(t *testing.T, c *Catalog) (list []string) {
+	t.Helper()
+	found, err := c.ByName(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range found {
+		list = append(list, name)
+	}
+	slices.Sort(list)
+	return list
+}
+
+// What is told of changes is not all known because the latest of them are.
+func TestChangesBeforeThoseThatAreKnown(t *testing.T) {
+	s := glancetest.New(t)
+	old := time.Now().Add(-time.Hour)
+	earlier := func(r *server.Record) { r.CreatedAt, r.UpdatedAt = old, old }
+	one := s.Add(t, "one", []byte("x"), earlier)
+	many := s.AddN(t, 100, earlier) // as many as a page has
+	c := catalogOf(t, s, time.Hour)
+	names(t, c)
+	rename(t, s, one, "uno")
+	for _, id := range many {
+		patch(t, s, id, `[{"op":"add","path":"/seen","value":"yes"}]`)
+	}
+	age(c)
+	if err := c.Find(t.Context(), "all", glanceapi.Query{Properties: map[string]string{"seen": "yes"}}).Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := names(t, c); !slices.Contains(got, "uno") || slices.Contains(got, "one") {
+		t.Errorf("names: %v", got)
+	}
+	s.Reset()
+	age(c)
+	names(t, c)
+	asked(t, s, 1)
+}
+
+// What a reading of changes has told before it failed is listed by the next one.
+func TestChangesOfAReadingThatFailed(t *testing.T) {
+	s := glancetest.New(t)
+	all := s.AddN(t, 150)
+	c := catalogOf(t, s, time.Hour)
+	before := names(t, c)
+	for _, id := range all {
+		img, _ := c.Known(id)
+		rename(t, s, id, "new "+img.Name)
+	}
+	s.SetFaults(glancetest.Fault{Match: func(r *http.Request) bool { return r.URL.Query().Has("marker") }, Status: http.StatusInternalServerError})
+	age(c)
+	if _, err := c.update(); err == nil {
+		t.Fatal("changes are told to the end")
+	}
+	s.SetFaults()
+	got := names(t, c)
+	if len(got) != len(before) || slices.ContainsFunc(got, func(n string) bool { return !strings.HasPrefix(n, "new ") }) {
+		t.Errorf("%d names, of which some are old: %v", len(got), got)
+	}
+}
