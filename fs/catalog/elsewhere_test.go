@@ -98,3 +98,24 @@ func TestChangesOfAReadingThatFailed(t *testing.T) {
 		t.Errorf("%d names, of which some are old: %v", len(got), got)
 	}
 }
+
+// An image that the service lists under a name, and that no change tells of, is one of
+// several of that name from then on.
+func TestNamedThatWasShared(t *testing.T) {
+	s := glancetest.New(t)
+	old := func(r *server.Record) { r.CreatedAt = time.Now().Add(-time.Hour); r.UpdatedAt = r.CreatedAt }
+	mine := s.Add(t, "disk", []byte("x"), old)
+	c := catalogOf(t, s, time.Hour)
+	ids(t, c)
+	theirs := s.Add(t, "disk", []byte("y"), old)
+	age(c)
+	for range 2 {
+		if found, err := c.Named(t.Context(), "disk"); err != nil || len(found) != 2 {
+			t.Errorf("%v, %v", found, err)
+		}
+		ids(t, c)
+	}
+	if got := ids(t, c); !slices.Contains(got, mine) || !slices.Contains(got, theirs) || len(got) != 2 {
+		t.Errorf("listed: %v", got)
+	}
+}

@@ -80,13 +80,33 @@ func (c *Catalog) askName(name string) (*[]glanceapi.Image, error) {
 		}
 		c.mu.Lock()
 		alike := slices.DeleteFunc(page.Images, func(i glanceapi.Image) bool { return i.Name != name || i.Hidden })
-		found = append(found, c.called(name, c.keepAll(alike, start))...)
+		some := c.called(name, c.keepAll(alike, start))
+		c.list(some)
+		found = append(found, some...)
 		c.mu.Unlock()
 	}
 	for _, id := range c.missing(name, found, start) {
 		_, _ = c.Ask(c.ctx, id)
 	}
 	return &found, nil
+}
+
+// list puts images that the service lists into the listing, so that those who ask next
+// are told of them too: some have come to be listed without having changed, as those
+// that others have shared. Called with mu held.
+func (c *Catalog) list(images []glanceapi.Image) {
+	if c.listing == nil {
+		return
+	}
+	var first []string
+	for _, i := range images {
+		if !c.listing.has(i.ID) {
+			first = append(first, i.ID)
+		}
+	}
+	if len(first) > 0 {
+		c.adopt(c.listing.walk.amended(first, nil))
+	}
 }
 
 // missing returns the ids of some images, if there are any, that are listed under name
