@@ -165,7 +165,7 @@ func (c *Catalog) Ask(ctx context.Context, id string) (glanceapi.Image, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.lone++
-	if errors.Is(err, iofs.ErrNotExist) {
+	if errors.Is(err, iofs.ErrNotExist) && !c.images[id].own.After(start) {
 		c.lose(id)
 	}
 	if err != nil {

@@ -1,6 +1,8 @@
 package catalog
 
 import (
+	"errors"
+	iofs "io/fs"
 	"net/http"
 	"slices"
 	"strings"
@@ -116,6 +118,26 @@ func TestNamedThatWasShared(t *testing.T) {
 		ids(t, c)
 	}
 	if got := ids(t, c); !slices.Contains(got, mine) || !slices.Contains(got, theirs) || len(got) != 2 {
+		t.Errorf("listed: %v", got)
+	}
+}
+
+// An image that was not found before it was made here is there.
+func TestMadeWhileItIsAskedFor(t *testing.T) {
+	s := glancetest.New(t)
+	c := catalogOf(t, s, time.Hour)
+	ids(t, c)
+	s.SetFaults(glancetest.Fault{Match: func(r *http.Request) bool {
+		c.Made(glanceapi.Image{ID: nobodys, Name: "disk", Status: "active"})
+		return false
+	}})
+	if _, err := c.Ask(t.Context(), nobodys); err != nil && !errors.Is(err, iofs.ErrNotExist) {
+		t.Error(err)
+	}
+	if _, ok := c.Known(nobodys); !ok {
+		t.Error("it is forgotten")
+	}
+	if got := ids(t, c); !slices.Equal(got, []string{nobodys}) {
 		t.Errorf("listed: %v", got)
 	}
 }
