@@ -3,9 +3,12 @@ package catalog
 import (
 	"errors"
 	iofs "io/fs"
+	"maps"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -119,6 +122,40 @@ func TestNamedThatWasShared(t *testing.T) {
 	}
 	if got := ids(t, c); !slices.Contains(got, mine) || !slices.Contains(got, theirs) || len(got) != 2 {
 		t.Errorf("listed: %v", got)
+	}
+}
+
+// What changes while a busy service is about to send a listing is told by the next one,
+// although the listing has a later date.
+func TestChangeBeforeTheDateOfAListing(t *testing.T) {
+	t.Parallel()
+	s := glancetest.New(t)
+	old := func(r *server.Record) { r.CreatedAt = time.Now().Add(-time.Hour); r.UpdatedAt = r.CreatedAt }
+	id := s.Add(t, "one", []byte("x"), old)
+	var busy atomic.Bool
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer := httptest.NewRecorder()
+		s.ServeHTTP(answer, r)
+		if busy.CompareAndSwap(true, false) {
+			rename(t, s, id, "uno")
+			time.Sleep(clockSlack + 1500*time.Millisecond)
+		}
+		maps.Copy(w.Header(), answer.Header())
+		w.WriteHeader(answer.Code)
+		_, _ = w.Write(answer.Body.Bytes())
+	}))
+	t.Cleanup(front.Close)
+	c := catalogOf(t, s, time.Nanosecond)
+	patient, err := glanceapi.New(t.Context(), glanceapi.Config{Endpoint: front.URL, Timeout: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(patient.Close)
+	c.config.Service = patient
+	busy.Store(true)
+	ids(t, c)
+	if got := names(t, c); !slices.Equal(got, []string{"uno"}) {
+		t.Errorf("names: %v", got)
 	}
 }
 

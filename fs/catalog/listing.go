@@ -99,7 +99,7 @@ func (c *Catalog) read(w *Walk) {
 			return
 		}
 		if clock.IsZero() {
-			clock = pageClock(page)
+			clock = pageClock(page, time.Since(start))
 			c.took(firstPage, time.Since(start), nil)
 		}
 		ids := make([]string, 0, len(page.Images))
@@ -121,15 +121,16 @@ func (c *Catalog) read(w *Walk) {
 	c.first, c.lone = nil, 0
 }
 
-// pageClock is the service's clock when it made the page, or else the latest
-// time it has stamped on an image of it.
-func pageClock(p glanceapi.Page) time.Time {
-	clock := p.Date
-	if clock.IsZero() {
-		for _, img := range p.Images {
-			if img.UpdatedAt.After(clock) {
-				clock = img.UpdatedAt
-			}
+// pageClock is the service's clock when it was asked for the page, or else the latest
+// time it has stamped on an image of it. A page is dated when it is sent, which is how
+// long it took, at most, after its images were looked up.
+func pageClock(p glanceapi.Page, took time.Duration) (clock time.Time) {
+	if !p.Date.IsZero() {
+		return p.Date.Add(-took)
+	}
+	for _, img := range p.Images {
+		if img.UpdatedAt.After(clock) {
+			clock = img.UpdatedAt
 		}
 	}
 	return clock
@@ -206,7 +207,7 @@ type delta struct {
 // been told yet. The listing is amended when all of d is known.
 func (c *Catalog) merge(d *delta, page glanceapi.Page) (news bool) {
 	if d.clock.IsZero() {
-		d.clock = pageClock(page)
+		d.clock = pageClock(page, time.Since(d.start))
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
