@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"bytes"
 	"errors"
 	iofs "io/fs"
 	"maps"
@@ -176,5 +177,38 @@ func TestMadeWhileItIsAskedFor(t *testing.T) {
 	}
 	if got := ids(t, c); !slices.Equal(got, []string{nobodys}) {
 		t.Errorf("listed: %v", got)
+	}
+}
+
+// What was deleted while nothing was mounted is not remembered for ever.
+func TestDeletedBetweenMounts(t *testing.T) {
+	s := glancetest.New(t)
+	gone, hidden := s.Add(t, "gone", []byte("x")), s.Add(t, "hidden", []byte("x"))
+	stays := s.Add(t, "stays", []byte("x"))
+	first := catalogOf(t, s, time.Hour)
+	ids(t, first)
+	patch(t, s, hidden, `[{"op":"replace","path":"/os_hidden","value":true}]`)
+	if _, err := first.Ask(t.Context(), hidden); err != nil {
+		t.Fatal(err)
+	}
+	var saved bytes.Buffer
+	if err := first.Save(&saved, State{Account: "somebody"}); err != nil {
+		t.Fatal(err)
+	}
+	state, err := ReadState(&saved, "somebody")
+	if err != nil {
+		t.Fatal(err)
+	}
+	remove(t, s, gone)
+	next := catalogOf(t, s, time.Hour)
+	next.Restore(state, false)
+	if got := ids(t, next); !slices.Equal(got, []string{stays}) {
+		t.Errorf("listed: %v", got)
+	}
+	if _, ok := next.Known(gone); ok {
+		t.Error("what was deleted is remembered")
+	}
+	if _, ok := next.Known(hidden); !ok {
+		t.Error("what is hidden is forgotten")
 	}
 }

@@ -229,13 +229,13 @@ func (c *Catalog) merge(d *delta, page glanceapi.Page) (news bool) {
 	return news
 }
 
-// adopt makes a whole walk the listing; images of the old one that are not in
-// it are forgotten, but for those that there is another reason for. Called with
-// mu held.
+// adopt makes a whole walk the listing; images of the old one, or else of that of an
+// earlier mount, that are not in it are forgotten, but for those that there is another
+// reason for. Called with mu held.
 func (c *Catalog) adopt(w *Walk) {
 	c.changes++
-	if c.listing != nil {
-		for _, id := range c.listing.walk.ids {
+	if old := c.best(); old != nil {
+		for _, id := range old.walk.ids {
 			if r := c.images[id].image; !w.seen[id] && !r.Hidden && r.Visibility != "community" {
 				c.drop(id)
 			}
