@@ -27,11 +27,18 @@ func rename(t *testing.T, s *glancetest.Server, id, name string) {
 // patch changes an image, as somebody elsewhere does.
 func patch(t *testing.T, s *glancetest.Server, id, changes string) {
 	t.Helper()
+	patchAs(t, "", s, id, changes)
+}
+
+// patchAs is patch with a token.
+func patchAs(t *testing.T, token string, s *glancetest.Server, id, changes string) {
+	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPatch, s.URL+"/v2/images/"+id, strings.NewReader(changes))
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.Header.Set("Content-Type", "application/openstack-images-v2.1-json-patch")
+	r.Header.Set("X-Auth-Token", token)
 	a, err := http.DefaultClient.Do(r)
 	if err != nil {
 		t.Fatal(err)
@@ -157,6 +164,39 @@ func TestChangeBeforeTheDateOfAListing(t *testing.T) {
 	ids(t, c)
 	if got := names(t, c); !slices.Equal(got, []string{"uno"}) {
 		t.Errorf("names: %v", got)
+	}
+}
+
+// An image that is there and that the service lists no more has no name, and is not
+// listed once that is known.
+func TestNamedThatIsListedNoMore(t *testing.T) {
+	s := glancetest.New(t, func(s *server.Server) { s.RequireToken = true })
+	old := func(r *server.Record) { r.CreatedAt = time.Now().Add(-time.Hour); r.UpdatedAt = r.CreatedAt }
+	theirs := s.Add(t, "disk", []byte("x"), old, func(r *server.Record) { r.Owner, r.Visibility = "them", "public" })
+	mine := s.Add(t, "disk", []byte("y"), old, func(r *server.Record) { r.Owner = "us" })
+	c := catalogOf(t, s, time.Hour)
+	us, err := glanceapi.New(t.Context(), glanceapi.Config{Endpoint: s.URL, Token: "we:us:member"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(us.Close)
+	c.config.Service = us
+	if got := ids(t, c); len(got) != 2 {
+		t.Fatalf("listed: %v", got)
+	}
+	patchAs(t, "one:them:admin", s, theirs, `[{"op":"replace","path":"/visibility","value":"community"}]`)
+	age(c)
+	ids(t, c) // what is new
+	for range 2 {
+		if found, err := c.Named(t.Context(), "disk"); err != nil || len(found) != 1 || found[0].ID != mine {
+			t.Errorf("%v, %v", found, err)
+		}
+	}
+	if got := ids(t, c); !slices.Equal(got, []string{mine}) {
+		t.Errorf("listed: %v", got)
+	}
+	if _, ok := c.Known(theirs); !ok {
+		t.Error("it is forgotten")
 	}
 }
 

@@ -233,7 +233,6 @@ func (c *Catalog) merge(d *delta, page glanceapi.Page) (news bool) {
 // earlier mount, that are not in it are forgotten, but for those that there is another
 // reason for. Called with mu held.
 func (c *Catalog) adopt(w *Walk) {
-	c.changes++
 	if old := c.best(); old != nil {
 		for _, id := range old.walk.ids {
 			if r := c.images[id].image; !w.seen[id] && !r.Hidden && r.Visibility != "community" {
@@ -241,6 +240,12 @@ func (c *Catalog) adopt(w *Walk) {
 			}
 		}
 	}
+	c.relist(w)
+}
+
+// relist makes a whole walk the listing. Called with mu held.
+func (c *Catalog) relist(w *Walk) {
+	c.changes++
 	l := c.listingOf(w)
 	if c.listing != nil {
 		l.full, l.synced, l.clock = c.listing.full, c.listing.synced, c.listing.clock

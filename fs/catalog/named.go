@@ -67,7 +67,8 @@ func (c *Catalog) listedAs(name string, stale bool) (images []glanceapi.Image, o
 
 // askName fetches the images of one name. The name is compared here too: a
 // server that does not know the filter answers with everything. Those that were
-// listed under it and are not found are asked for, as they may be no more.
+// listed under it and are not found are asked for, as they may be no more, and are
+// listed no more.
 func (c *Catalog) askName(name string) (*[]glanceapi.Image, error) {
 	var found []glanceapi.Image
 	start := time.Now()
@@ -85,9 +86,13 @@ func (c *Catalog) askName(name string) (*[]glanceapi.Image, error) {
 		found = append(found, some...)
 		c.mu.Unlock()
 	}
+	var unlisted []string
 	for _, id := range c.missing(name, found, start) {
-		_, _ = c.Ask(c.ctx, id)
+		if img, err := c.Ask(c.ctx, id); err == nil && img.Name == name && !img.Hidden {
+			unlisted = append(unlisted, id)
+		}
 	}
+	c.unlist(unlisted, start)
 	return &found, nil
 }
 
@@ -106,6 +111,21 @@ func (c *Catalog) list(images []glanceapi.Image) {
 	}
 	if len(first) > 0 {
 		c.adopt(c.listing.walk.amended(first, nil))
+	}
+}
+
+// unlist takes images out of the listing that are there and were not listed when that
+// was asked for at a time: those of the community, or that were shared and are not
+// accepted any more. No reading of changes tells of them.
+func (c *Catalog) unlist(ids []string, asked time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	gone := make(map[string]bool)
+	for _, id := range ids {
+		gone[id] = c.listing.has(id) && !c.images[id].own.After(asked)
+	}
+	if len(gone) > 0 {
+		c.relist(c.listing.walk.amended(nil, gone))
 	}
 }
 
