@@ -72,6 +72,7 @@ type Catalog struct {
 	saved   *listing             // of an earlier mount, for as long as there is no other
 	changes int                  // of images and listing, counted
 	results []*result            // answers to other questions, the last used last
+	rivals  []string             // names that an image has got which others had, who may be no more
 	lone    int                  // images asked for one by one since listing was synced
 	sick    bool                 // the last request failed, or takes too long
 	late    bool                 // sick, or a caller has waited in vain since the last answer

@@ -200,6 +200,38 @@ func TestNamedThatIsListedNoMore(t *testing.T) {
 	}
 }
 
+// Many images that were replaced elsewhere are found out about a few at a time.
+func TestManyReplaced(t *testing.T) {
+	s := glancetest.New(t)
+	old := func(r *server.Record) { r.CreatedAt = time.Now().Add(-time.Hour); r.UpdatedAt = r.CreatedAt }
+	all := s.AddN(t, 2*loneLimit, old)
+	c := catalogOf(t, s, time.Hour)
+	want := names(t, c)
+	for _, id := range all {
+		img, _ := c.Known(id)
+		remove(t, s, id)
+		s.Add(t, img.Name, []byte("y"))
+	}
+	for range 2 {
+		age(c)
+		s.Reset()
+		names(t, c)
+		asked(t, s, 1+2*loneLimit)
+	}
+	age(c)
+	s.Reset()
+	found, err := c.ByName(t.Context())
+	asked(t, s, 1)
+	if err != nil || len(found) != len(want) {
+		t.Errorf("%v, %v", found, err)
+	}
+	for name, images := range found {
+		if len(images) != 1 || slices.Contains(all, images[0].ID) {
+			t.Errorf("%s: %v", name, images)
+		}
+	}
+}
+
 // An image that was not found before it was made here is there.
 func TestMadeWhileItIsAskedFor(t *testing.T) {
 	s := glancetest.New(t)

@@ -157,8 +157,7 @@ func (c *Catalog) update() (*struct{}, error) {
 	if old.clock.IsZero() {
 		return nil, nil // an empty listing of a service that tells no time
 	}
-	start := time.Now()
-	d := delta{start: start, gone: make(map[string]bool)}
+	d := delta{start: time.Now(), gone: make(map[string]bool)}
 	for page, err := range c.config.Service.Images(c.ctx, glanceapi.Query{UpdatedSince: old.clock.Add(-clockSlack), Sort: "updated_at"}) {
 		if err != nil {
 			return nil, err
@@ -167,21 +166,29 @@ func (c *Catalog) update() (*struct{}, error) {
 			break // sorted by change: what follows is older, and known
 		}
 	}
+	c.take(&d, old)
+	for _, name := range c.rivaled() {
+		_, _ = c.askName(name)
+	}
+	return nil, nil
+}
+
+// take brings the listing, which was old when d was asked for, up to date.
+func (c *Catalog) take(d *delta, old *listing) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.listing.full != old.full {
-		return nil, nil // read anew meanwhile; that is as true as this
+		return // read anew meanwhile; that is as true as this
 	}
 	if d.changed {
 		c.adopt(c.listing.walk.amended(d.first, d.gone))
 	}
 	l := *c.listing
-	l.synced = start
+	l.synced = d.start
 	if d.clock.After(l.clock) {
 		l.clock = d.clock
 	}
 	c.listing, c.lone = &l, 0
-	return nil, nil
 }
 
 // readAnew reads the listing from start to end, once for all who want that. The
@@ -217,7 +224,10 @@ func (c *Catalog) merge(d *delta, page glanceapi.Page) (news bool) {
 		}
 		r := c.images[img.ID]
 		img = r.image
-		news = news || r.news.After(c.listing.synced)
+		if r.news.After(c.listing.synced) {
+			news = true
+			c.rival(img, d.start)
+		}
 		if img.Hidden {
 			d.gone[img.ID] = true
 		} else if !c.listing.has(img.ID) {
