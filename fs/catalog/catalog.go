@@ -70,6 +70,7 @@ type Catalog struct {
 	first   *Walk                // the first listing, while it grows
 	listing *listing             // the last one that ended well
 	saved   *listing             // of an earlier mount, for as long as there is no other
+	turn    uint32               // counts the times that the listing was brought up to date
 	changes int                  // of images and listing, counted
 	results []*result            // answers to other questions, the last used last
 	rivals  []string             // names that an image has got which others had, who may be no more
@@ -86,8 +87,8 @@ type record struct {
 	image glanceapi.Image
 	at    time.Time
 	own   time.Time // when it was last changed here
-	news  time.Time // when that was asked whose answer last said something new of it
 	doubt bool      // it may be otherwise by now
+	news  uint32    // the catalog's turn when an answer last said something new of it
 }
 
 // memberList is who one image is shared with and when that was so; at no time if
@@ -106,7 +107,7 @@ func New(ctx context.Context, c Config) *Catalog {
 		images:  make(map[string]record),
 		members: make(map[string]memberList),
 		removed: make(map[string]time.Time),
-		pace:    make(pace),
+		pace:    make(pace), turn: 1,
 	}
 }
 

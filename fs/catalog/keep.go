@@ -52,7 +52,7 @@ func (c *Catalog) record(img glanceapi.Image, asked time.Time) (ok, otherwise bo
 	}
 	r.image, r.at, r.doubt = img, time.Now(), false
 	if !reflect.DeepEqual(old, img) {
-		r.news = asked
+		r.news = c.turn
 		c.changes++
 	}
 	c.images[img.ID] = r

@@ -28,6 +28,7 @@ type listing struct {
 	full   time.Time           // when it was last read from start to end
 	synced time.Time           // when it was last known to be true
 	clock  time.Time           // the service's clock then
+	turn   uint32              // of the catalog then
 }
 
 func (l *listing) has(id string) bool { return l != nil && l.walk.seen[id] }
@@ -119,6 +120,7 @@ func (c *Catalog) read(w *Walk) {
 	c.adopt(c.settled(w, start))
 	c.listing.full, c.listing.synced, c.listing.clock = start, start, clock
 	c.first, c.lone = nil, 0
+	c.turned()
 }
 
 // pageClock is the service's clock when it was asked for the page, or else the latest
@@ -189,6 +191,14 @@ func (c *Catalog) take(d *delta, old *listing) {
 		l.clock = d.clock
 	}
 	c.listing, c.lone = &l, 0
+	c.turned()
+}
+
+// turned minds that the listing has just been made or brought up to date, so that
+// what is new from now on is known from what it has. Called with mu held.
+func (c *Catalog) turned() {
+	c.listing.turn = c.turn
+	c.turn++
 }
 
 // readAnew reads the listing from start to end, once for all who want that. The
@@ -224,7 +234,7 @@ func (c *Catalog) merge(d *delta, page glanceapi.Page) (news bool) {
 		}
 		r := c.images[img.ID]
 		img = r.image
-		if r.news.After(c.listing.synced) {
+		if r.news > c.listing.turn {
 			news = true
 			c.rival(img, d.start)
 		}
@@ -258,7 +268,7 @@ func (c *Catalog) relist(w *Walk) {
 	c.changes++
 	l := c.listingOf(w)
 	if c.listing != nil {
-		l.full, l.synced, l.clock = c.listing.full, c.listing.synced, c.listing.clock
+		l.full, l.synced, l.clock, l.turn = c.listing.full, c.listing.synced, c.listing.clock, c.listing.turn
 	}
 	c.listing, c.saved = l, nil
 }

@@ -16,7 +16,7 @@ func age(c *Catalog) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for id, r := range c.images {
-		r.at, r.news = r.at.Add(-2*time.Hour), r.news.Add(-2*time.Hour)
+		r.at = r.at.Add(-2 * time.Hour)
 		c.images[id] = r
 	}
 	c.listing.synced = c.listing.synced.Add(-2 * time.Hour)
