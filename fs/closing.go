@@ -102,28 +102,34 @@ func (in *incoming) closed(ctx context.Context, o *opening) error {
 		return in.unmade(o, name, why)
 	}
 	o.setWrote(false)
-	var err error
-	switch {
-	case filling:
-		err = finish(ctx, func() (*upload, error) { return in.startFill(o.draft, &upload{unless: o.overtaken}) })
-	case isHidden(name):
-	case isSidecar(name):
-		o.mu.Lock()
-		err = o.overtaken()
-		o.mu.Unlock()
-		if err == nil {
-			err = in.inspect(o.draft)
-		}
-	default:
-		err = finish(ctx, func() (*upload, error) {
-			return in.start(o.draft, &upload{name: name, by: c.closer, unless: o.overtaken})
-		})
-	}
+	err := in.use(ctx, o, name, filling, c.closer)
 	if errors.Is(err, errOvertaken) {
 		o.setWrote(true) // by whoever closes a copy of it, nothing is to be made either
 		return in.unmade(o, name, err)
 	}
 	return err
+}
+
+// use makes of a finished draft what it is for: the data of the queued image that it is
+// filling, or what its name says.
+func (in *incoming) use(ctx context.Context, o *opening, name string, filling bool, closer int) error {
+	switch {
+	case filling:
+		return finish(ctx, func() (*upload, error) { return in.startFill(o.draft, &upload{unless: o.overtaken}) })
+	case isHidden(name):
+		return nil
+	case isSidecar(name):
+		o.mu.Lock()
+		err := o.overtaken()
+		o.mu.Unlock()
+		if err != nil {
+			return err
+		}
+		return in.inspect(o.draft)
+	}
+	return finish(ctx, func() (*upload, error) {
+		return in.start(o.draft, &upload{name: name, by: closer, unless: o.overtaken})
+	})
 }
 
 // unmade tells why nothing is made of a draft that was finished.
@@ -136,14 +142,6 @@ func (o *opening) setWrote(wrote bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.wrote = wrote
-}
-
-// may tells why an upload must not begin. Called with the draft's mu held.
-func (u *upload) may() error {
-	if u.unless == nil {
-		return nil
-	}
-	return u.unless()
 }
 
 // overtaken returns errOvertaken if the bytes are not those of who closes, because another

@@ -119,3 +119,27 @@ func (m *Mount) Unmount() error {
 	m.log.Warn("files are in use; detaching the mount", "mountpoint", m.dir)
 	return mounts.Detach(m.dir)
 }
+
+// stopGrace is how long uploads may go on when the mount ends. Those that take
+// longer are ended, and their drafts stay.
+const stopGrace = 10 * time.Second
+
+// stop ends all uploads: those that end by themselves soon, the others at once.
+func (in *incoming) stop() {
+	in.mu.Lock()
+	in.stopped = true
+	in.mu.Unlock()
+	in.endTidy()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		in.work.Wait()
+	}()
+	select {
+	case <-ended:
+	case <-time.After(stopGrace):
+		in.t.log.Warn("uploads take too long; they are ended, and their drafts kept")
+	}
+	in.cancel(errStopped)
+	<-ended
+}

@@ -29,3 +29,14 @@ type Upkeep struct {
 
 // SetUpkeep has the mount tell of the processes that serve it.
 func (m *Mount) SetUpkeep(u Upkeep) { m.tree.upkeep.Store(&u) }
+
+// halt ends all uploads at once. What they have left at the service the next
+// process finds.
+func (in *incoming) halt() {
+	in.mu.Lock()
+	in.stopped, in.left = true, true
+	in.mu.Unlock()
+	in.endTidy()
+	in.cancel(errStopped)
+	in.work.Wait()
+}

@@ -20,10 +20,6 @@ var (
 	errStopped   = errors.New("glancefs was stopped before the upload was through")
 )
 
-// stopGrace is how long uploads may go on when the mount ends. Those that take
-// longer are ended, and their drafts stay.
-const stopGrace = 10 * time.Second
-
 // An upload is a draft on its way to become an image. It belongs to the mount:
 // it goes on whoever waits for it, and ends with it.
 type upload struct {
@@ -114,6 +110,14 @@ func (in *incoming) begin(d *draft, u *upload, do job) (*upload, error) {
 		in.run(ctx, d, u, do)
 	})
 	return u, nil
+}
+
+// may tells why an upload must not begin. Called with the draft's mu held.
+func (u *upload) may() error {
+	if u.unless == nil {
+		return nil
+	}
+	return u.unless()
 }
 
 // run takes an upload to its end.
@@ -265,35 +269,4 @@ func (in *incoming) fail(d *draft, u *upload, err error) {
 	if image := d.known().Image; image != "" && in.takesNoMore(image, err) {
 		in.rescue(image, d)
 	}
-}
-
-// halt ends all uploads at once. What they have left at the service the next
-// process finds.
-func (in *incoming) halt() {
-	in.mu.Lock()
-	in.stopped, in.left = true, true
-	in.mu.Unlock()
-	in.endTidy()
-	in.cancel(errStopped)
-	in.work.Wait()
-}
-
-// stop ends all uploads: those that end by themselves soon, the others at once.
-func (in *incoming) stop() {
-	in.mu.Lock()
-	in.stopped = true
-	in.mu.Unlock()
-	in.endTidy()
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		in.work.Wait()
-	}()
-	select {
-	case <-ended:
-	case <-time.After(stopGrace):
-		in.t.log.Warn("uploads take too long; they are ended, and their drafts kept")
-	}
-	in.cancel(errStopped)
-	<-ended
 }
