@@ -59,8 +59,8 @@ var ErrNotSent = errors.New("the image service has other data than it was sent")
 
 // Reserve makes an image without data at the service, never a protected one, and an
 // Attempt of it, which r is the beginning of: Draft and As. An id that is asked for and
-// taken is io/fs.ErrExist. An Attempt that is returned with an error has to be unmade;
-// without one, nothing was done.
+// taken is io/fs.ErrExist. An Attempt that is returned beside an error has to be unmade;
+// where none is returned nothing was done.
 func (p *Publisher) Reserve(ctx context.Context, w *metadata.Wish, r Attempt) (*Attempt, glanceapi.Image, error) {
 	n := w.NewImage
 	n.Protected = false // until it is right: a protected one could not be removed
